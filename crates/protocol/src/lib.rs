@@ -1,0 +1,44 @@
+//! The Countersign exchange: bytes in, typed values out.
+//!
+//! A request is a nested JWT: a JWE (RFC 7516) to the broker's RSA key around a JWS (RFC 7515) whose HMAC key is
+//! derived from an entropy file, the *pool*, that client and broker both hold. The wire format is specified in
+//! `docs/protocol.md`.
+//!
+//! * Client: [`Request::build`] makes the request, [`PendingAnswer`] opens what comes back.
+//! * Broker: [`SealedRequest::parse`], [`SealedRequest::open`], [`OpenedRequest::verify`], in that order. Each step
+//!   takes the value that only the step before makes, and the last one is the only source of a [`VerifiedExchange`].
+//!
+//! The crate does no I/O and reads no clock: the time is a parameter, and so is the randomness of what the client
+//! chooses. Cryptography is AWS-LC's throughout.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod answer;
+mod claims;
+mod error;
+mod jwe;
+mod jwk;
+mod jws;
+mod manifest;
+mod name;
+mod pool;
+mod proof;
+mod random;
+mod request;
+mod secret;
+mod server_key;
+mod verify;
+mod want;
+
+pub use answer::{Answer, AwsCredentials, Denial, DenialCode, Grant, SecretGrant, SecretValue};
+pub use claims::{LEEWAY_SECONDS, MAX_LIFETIME_SECONDS, MAX_WANTS};
+pub use error::{ClientError, Refusal};
+pub use jwk::Jwk;
+pub use manifest::{Manifest, PoolEntry, PreviousPool};
+pub use name::{Group, InvalidName, KeyId, PoolId};
+pub use pool::{InvalidPool, MAX_POOL_BYTES, MIN_POOL_BYTES, Pool};
+pub use random::{Random, SystemRandom};
+pub use request::{PendingAnswer, Request};
+pub use secret::{Key256, Secret};
+pub use server_key::{InvalidKey, KeySize, ServerKey};
+pub use verify::{Expected, MAX_REQUEST_BYTES, OpenedRequest, SealedRequest, VerifiedExchange};
+pub use want::Want;

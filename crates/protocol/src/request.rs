@@ -1,0 +1,85 @@
+use serde::Deserialize;
+
+use crate::{
+    answer::{Answer, Denial},
+    claims::{Claims, MAX_WANTS},
+    error::ClientError,
+    jwe, jws,
+    manifest::Manifest,
+    pool::Pool,
+    proof::proof_key,
+    random::{Random, array},
+    secret::{Key256, Secret},
+    verify::MAX_REQUEST_BYTES,
+    want::Want,
+};
+
+/// A request, ready to be sent as `application/jose`, and what its answer will be opened with.
+///
+/// Each request is good for one try: the broker refuses it the second time, so a retry builds a new one.
+#[derive(Debug)]
+pub struct Request {
+    /// The body: a compact JWE. Not secret; it can be opened by the server key alone.
+    pub body: String,
+    /// Opens the answer.
+    pub pending: PendingAnswer,
+}
+
+/// The response key of a request under way.
+#[derive(Debug)]
+pub struct PendingAnswer(Key256);
+
+impl Request {
+    /// Builds a request at `now`, Unix time in seconds, for everything in `wants` or nothing.
+    ///
+    /// # Errors
+    /// Where the pool is not the manifest's, the server key is not usable, or the wants are none or too many.
+    /// Not checked: whether the wants' names are of the form that the broker accepts.
+    pub fn build(
+        manifest: &Manifest,
+        pool: &Pool,
+        wants: &[Want],
+        now: u64,
+        random: &dyn Random,
+    ) -> Result<Self, ClientError> {
+        if !manifest.pool.describes(pool) {
+            return Err(ClientError::PoolMismatch);
+        }
+        if !(1..=MAX_WANTS).contains(&wants.len()) {
+            return Err(ClientError::WrongNumberOfWants);
+        }
+        let response_key = Secret::new(array::<32>(random));
+        let claims = Claims::new(&manifest.audience, now, array(random), response_key.clone(), wants);
+        let kid = jws::kid(&manifest.group, pool.id());
+        let proof_key = proof_key(pool, &claims.request_id, now, &kid, manifest.server_key.kid());
+        let proof = jws::sign(kid, claims.to_json().expose(), &proof_key);
+        let body = jwe::seal_request(proof.expose().as_bytes(), &manifest.server_key, random)?;
+        if body.len() > MAX_REQUEST_BYTES {
+            return Err(ClientError::Oversized);
+        }
+        Ok(Self { body, pending: PendingAnswer(response_key) })
+    }
+}
+
+impl PendingAnswer {
+    /// Opens the body of a 200 answer.
+    ///
+    /// # Errors
+    /// [`ClientError::ForeignAnswer`] where it was not sealed under this request's key.
+    pub fn open(&self, body: &str) -> Result<Answer, ClientError> {
+        self.read(body)
+    }
+
+    /// Opens the `detail` of a 403 or 404 problem.
+    ///
+    /// # Errors
+    /// As [`PendingAnswer::open`].
+    pub fn open_denial(&self, detail: &str) -> Result<Denial, ClientError> {
+        self.read(detail)
+    }
+
+    fn read<T: for<'de> Deserialize<'de>>(&self, compact: &str) -> Result<T, ClientError> {
+        let json = jwe::open_answer(compact, &self.0).ok_or(ClientError::ForeignAnswer)?;
+        serde_json::from_slice(json.expose()).map_err(|_| ClientError::MalformedAnswer)
+    }
+}

@@ -1,0 +1,79 @@
+use serde::{Deserialize, Serialize};
+
+/// One thing asked for in an exchange.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Want {
+    /// A secret of AWS Secrets Manager, addressed as in its `GetSecretValue`.
+    Secret {
+        /// Name of the secret. Not an ARN: policy speaks of names.
+        id: String,
+        /// A version's id; absent: by stage.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version_id: Option<String>,
+        /// A staging label; absent with no version id either: `AWSCURRENT`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version_stage: Option<String>,
+    },
+    /// Short-lived AWS credentials of a role, by AWS STS `AssumeRole`.
+    Aws {
+        /// The role's alias in the broker's configuration.
+        role: String,
+        /// Wished lifetime in seconds; the configuration caps it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<u32>,
+    },
+}
+
+impl Want {
+    /// Whether every text is of the length and alphabet that AWS accepts for it.
+    ///
+    /// Secret names: AWS Secrets Manager `CreateSecret`, `Name`, without the ARN's colon. Version ids and stages:
+    /// `GetSecretValue`. Role aliases follow the session name's alphabet of `AssumeRole`.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        match self {
+            Self::Secret { id, version_id, version_stage } => {
+                made_of(id, 1..=512, b"/_+=.@-")
+                    && version_id.as_deref().is_none_or(|id| made_of(id, 32..=64, b"-"))
+                    && version_stage.as_deref().is_none_or(|stage| made_of(stage, 1..=256, b"/_+=.@-:"))
+            }
+            Self::Aws { role, .. } => made_of(role, 1..=64, b"_+=,.@-"),
+        }
+    }
+}
+
+fn made_of(text: &str, length: std::ops::RangeInclusive<usize>, also: &[u8]) -> bool {
+    length.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || also.contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_members_and_types_are_refused() {
+        for bad in [
+            r#"{"type":"secret"}"#,
+            r#"{"type":"secret","id":"a","role":"b"}"#,
+            r#"{"type":"secret","id":"a","id":"b"}"#,
+            r#"{"type":"root","id":"a"}"#,
+            r#"{"type":"aws","role":"a","seconds":-1}"#,
+            r#"{"id":"a"}"#,
+        ] {
+            assert!(serde_json::from_str::<Want>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_outside_the_services_alphabets_are_not_well_formed() {
+        let secret = |id: &str| Want::Secret { id: id.into(), version_id: None, version_stage: None };
+        assert!(secret("prod/web/db_password+=.@-").is_well_formed());
+        for bad in ["", "a b", "a\n", "arn:aws:secretsmanager:x", &"s".repeat(513)] {
+            assert!(!secret(bad).is_well_formed(), "{bad}");
+        }
+        let version = |id: &str| Want::Secret { id: "a".into(), version_id: Some(id.into()), version_stage: None };
+        assert!(version("0f5d3a3e-2f0b-4d5e-9a80-6a1b0e8f7c11").is_well_formed());
+        assert!(!version("1").is_well_formed());
+        assert!(!Want::Aws { role: "a/b".into(), seconds: None }.is_well_formed());
+    }
+}
