@@ -1,1 +1,27 @@
-//! x
+//! Countersign's ports on AWS: one module per service, one type per client.
+//!
+//! No other crate names an `aws-sdk-*`. Credentials, region and endpoint come from where the AWS SDKs look for them.
+
+mod connection;
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
+#[cfg(feature = "s3")]
+mod s3;
+#[cfg(feature = "secretsmanager")]
+mod secretsmanager;
+#[cfg(feature = "ssm")]
+mod ssm;
+#[cfg(feature = "sts")]
+mod sts;
+
+pub use connection::Connection;
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::DynamoDbLedger;
+#[cfg(feature = "s3")]
+pub use s3::S3Bucket;
+#[cfg(feature = "secretsmanager")]
+pub use secretsmanager::SecretsManager;
+#[cfg(feature = "ssm")]
+pub use ssm::ParameterStore;
+#[cfg(feature = "sts")]
+pub use sts::Sts;

@@ -1,1 +1,24 @@
-//! x
+//! What the broker needs of the world: a trait per verb, so that a function's role can grant just that verb, and the
+//! in-memory form of each, in which time and failure are the test's to choose.
+//!
+//! [`Cached`] holds what warm functions keep between requests.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod cached;
+mod clock;
+mod fault;
+mod ledger;
+pub mod memory;
+mod object;
+mod parameter;
+mod role;
+mod secret;
+
+pub use cached::{Cached, MAX_AGE, MAX_STALE, RETRY_AFTER, Source};
+pub use clock::{Clock, SystemClock};
+pub use fault::{Cause, Fault};
+pub use ledger::{Ledger, Row, SpendError};
+pub use object::{ETag, ListObjects, Listed, Object, Precondition, ReadObject, WriteObject};
+pub use parameter::ReadParameter;
+pub use role::{AssumeRole, RoleSession, SessionCredentials};
+pub use secret::{AppendSecret, ReadSecret, SecretVersion, Stage, VersionSelector};

@@ -1,0 +1,85 @@
+use aws_sdk_s3::{Client, error::SdkError, primitives::ByteStream, types::ServerSideEncryption};
+use ports::{ETag, Fault, ListObjects, Listed, Object, Precondition, ReadObject, WriteObject};
+
+use crate::{Connection, connection::fault};
+
+/// One S3 bucket.
+#[derive(Clone, Debug)]
+pub struct S3Bucket {
+    client: Client,
+    bucket: String,
+}
+
+impl S3Bucket {
+    /// The bucket of this name.
+    ///
+    /// With a custom endpoint the bucket is addressed by path, since a name in front of it need not resolve.
+    #[must_use]
+    pub fn new(connection: &Connection, bucket: String) -> Self {
+        let config = aws_sdk_s3::config::Builder::from(&connection.0)
+            .force_path_style(connection.0.endpoint_url().is_some())
+            .build();
+        Self { client: Client::from_conf(config), bucket }
+    }
+}
+
+impl ReadObject for S3Bucket {
+    /// `s3:GetObject`. A missing object is [`Fault::Forbidden`] where the role may not list the bucket.
+    async fn read(&self, key: &str, known: Option<&ETag>, limit: usize) -> Result<Option<Object>, Fault> {
+        let get =
+            self.client.get_object().bucket(&self.bucket).key(key).set_if_none_match(known.map(|tag| tag.0.clone()));
+        let found = match get.send().await {
+            Ok(found) => found,
+            Err(SdkError::ServiceError(answer)) if answer.raw().status().as_u16() == 304 => return Ok(None),
+            Err(error) => return Err(fault(&error)),
+        };
+        let length = usize::try_from(found.content_length().unwrap_or(i64::MAX)).unwrap_or(usize::MAX);
+        if length > limit {
+            return Err(Fault::Unusable("object is too large"));
+        }
+        let etag = ETag(found.e_tag.ok_or(Fault::Unusable("object without an entity tag"))?);
+        let bytes = found.body.collect().await.map_err(|error| Fault::Unavailable(error.into()))?;
+        Ok(Some(Object { bytes: bytes.to_vec(), etag }))
+    }
+}
+
+impl ListObjects for S3Bucket {
+    /// `s3:ListBucket`.
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, Fault> {
+        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).into_paginator().send();
+        let mut listed = Vec::new();
+        while let Some(page) = pages.next().await {
+            for object in page.map_err(|error| fault(&error))?.contents.unwrap_or_default() {
+                if let (Some(key), Some(etag)) = (object.key, object.e_tag) {
+                    listed.push(Listed { key, etag: ETag(etag) });
+                }
+            }
+        }
+        Ok(listed)
+    }
+}
+
+impl WriteObject for S3Bucket {
+    /// `s3:PutObject`.
+    async fn write(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        content_type: &'static str,
+        precondition: Precondition,
+    ) -> Result<(), Fault> {
+        let put = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_type(content_type)
+            .server_side_encryption(ServerSideEncryption::Aes256)
+            .body(ByteStream::from(bytes));
+        let put = match precondition {
+            Precondition::Absent => put.if_none_match("*"),
+            Precondition::Unchanged(tag) => put.if_match(tag.0),
+        };
+        put.send().await.map(|_| ()).map_err(|error| fault(&error))
+    }
+}

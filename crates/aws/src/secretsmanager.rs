@@ -1,0 +1,57 @@
+use aws_sdk_secretsmanager::Client;
+use ports::{AppendSecret, Fault, ReadSecret, SecretVersion, VersionSelector};
+use protocol::{Secret, SecretValue};
+
+use crate::{Connection, connection::fault};
+
+/// AWS Secrets Manager in this program's account and region.
+#[derive(Clone, Debug)]
+pub struct SecretsManager(Client);
+
+impl SecretsManager {
+    /// A client.
+    #[must_use]
+    pub fn new(connection: &Connection) -> Self {
+        Self(Client::new(&connection.0))
+    }
+}
+
+impl ReadSecret for SecretsManager {
+    /// `secretsmanager:GetSecretValue`.
+    async fn read(&self, name: &str, version: VersionSelector<'_>) -> Result<SecretVersion, Fault> {
+        let found = self
+            .0
+            .get_secret_value()
+            .secret_id(name)
+            .set_version_id(version.id.map(str::to_owned))
+            .set_version_stage(version.stage.map(str::to_owned))
+            .send()
+            .await
+            .map_err(|error| fault(&error))?;
+        let value = match (found.secret_string, found.secret_binary) {
+            (Some(text), None) => SecretValue::Text(Secret::new(text)),
+            (None, Some(bytes)) => SecretValue::Binary(Secret::new(bytes.into_inner())),
+            _ => return Err(Fault::Unusable("secret is neither text nor binary")),
+        };
+        Ok(SecretVersion {
+            version_id: found.version_id.ok_or(Fault::Unusable("secret without a version id"))?,
+            version_stages: found.version_stages.unwrap_or_default(),
+            value,
+        })
+    }
+}
+
+impl AppendSecret for SecretsManager {
+    /// `secretsmanager:PutSecretValue`, with the token as `ClientRequestToken`.
+    async fn append(&self, name: &str, value: &Secret<String>, token: &str) -> Result<(), Fault> {
+        self.0
+            .put_secret_value()
+            .secret_id(name)
+            .secret_string(value.expose())
+            .client_request_token(token)
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| fault(&error))
+    }
+}

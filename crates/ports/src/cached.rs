@@ -1,0 +1,193 @@
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Mutex;
+
+use crate::{Clock, Fault};
+
+/// How long a value is used without asking whether it changed.
+pub const MAX_AGE: Duration = Duration::from_mins(1);
+
+/// How long a value is used at most while its source fails.
+pub const MAX_STALE: Duration = Duration::from_mins(10);
+
+/// The least time between two attempts to load a value that exists: what bounds the load that a stream of requests
+/// naming unknown generations, or a failing source, can cause.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Where a cached value comes from.
+pub trait Source: Send + Sync + 'static {
+    /// The value.
+    type Value: Send + Sync + 'static;
+
+    /// Loads the value, or says by `None` that `known` is still it.
+    fn load(&self, known: Option<&Self::Value>) -> impl Future<Output = Result<Option<Self::Value>, Fault>> + Send;
+}
+
+/// A value that is loaded once, revalidated after [`MAX_AGE`], and kept for [`MAX_STALE`] while its source fails.
+///
+/// Callers that come while a load is under way wait for it and share its outcome.
+pub struct Cached<S: Source> {
+    source: S,
+    slot: Mutex<Option<Slot<S::Value>>>,
+}
+
+struct Slot<V> {
+    value: Arc<V>,
+    /// When the source last confirmed the value.
+    confirmed: Duration,
+    /// When the source was last asked.
+    tried: Duration,
+}
+
+impl<S: Source> Cached<S> {
+    /// An empty cache over a source.
+    pub const fn new(source: S) -> Self {
+        Self { source, slot: Mutex::const_new(None) }
+    }
+
+    /// The source itself.
+    pub const fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// The value, at most [`MAX_AGE`] old while the source answers.
+    ///
+    /// # Errors
+    /// The source's, where there is no value or it is older than [`MAX_STALE`].
+    pub async fn get(&self, clock: &impl Clock) -> Result<Arc<S::Value>, Fault> {
+        self.get_within(MAX_AGE, clock).await
+    }
+
+    /// The value, loaded anew unless the source was asked less than [`RETRY_AFTER`] ago.
+    ///
+    /// For a request that names a generation that the value does not know.
+    ///
+    /// # Errors
+    /// As [`Cached::get`].
+    pub async fn refresh(&self, clock: &impl Clock) -> Result<Arc<S::Value>, Fault> {
+        self.get_within(Duration::ZERO, clock).await
+    }
+
+    async fn get_within(&self, age: Duration, clock: &impl Clock) -> Result<Arc<S::Value>, Fault> {
+        let mut slot = self.slot.lock().await;
+        let now = clock.now();
+        if let Some(Slot { value, confirmed, tried }) = &*slot {
+            let asked_just_now = now.saturating_sub(*tried) < RETRY_AFTER;
+            if now.saturating_sub(*confirmed) >= MAX_STALE {
+                if asked_just_now {
+                    return Err(Fault::Unavailable("the source failed a moment ago".into()));
+                }
+            } else if asked_just_now || now.saturating_sub(*confirmed) < age {
+                return Ok(Arc::clone(value));
+            }
+        }
+        match (self.source.load(slot.as_ref().map(|slot| &*slot.value)).await, &mut *slot) {
+            (Ok(None), Some(slot)) => {
+                (slot.confirmed, slot.tried) = (now, now);
+                Ok(Arc::clone(&slot.value))
+            }
+            (Ok(None), None) => Err(Fault::Unusable("nothing was loaded")),
+            (Ok(Some(value)), slot) => {
+                let value = Arc::new(value);
+                *slot = Some(Slot { value: Arc::clone(&value), confirmed: now, tried: now });
+                Ok(value)
+            }
+            (Err(fault), Some(slot)) => {
+                slot.tried = now;
+                if now.saturating_sub(slot.confirmed) >= MAX_STALE {
+                    return Err(fault);
+                }
+                tracing::warn!(error = &fault as &dyn std::error::Error, "kept the last good value");
+                Ok(Arc::clone(&slot.value))
+            }
+            (Err(fault), None) => Err(fault),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::memory::{Failing, FaultSwitch, ManualClock};
+
+    /// Counts its loads and gives the count as the value.
+    #[derive(Default)]
+    struct Counter {
+        loads: AtomicUsize,
+        unchanged: bool,
+        switch: FaultSwitch,
+    }
+
+    impl Source for Counter {
+        type Value = usize;
+
+        async fn load(&self, known: Option<&usize>) -> Result<Option<usize>, Fault> {
+            let loads = self.loads.fetch_add(1, Ordering::Relaxed) + 1;
+            self.switch.pass().await?;
+            Ok((known.is_none() || !self.unchanged).then_some(loads))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_value_is_reused_for_a_minute_and_then_asked_for() {
+        let (cached, clock) = (Cached::new(Counter::default()), ManualClock::new(1_000));
+        assert_eq!(*cached.get(&clock).await.unwrap(), 1);
+        clock.advance(MAX_AGE - Duration::from_millis(1));
+        assert_eq!(*cached.get(&clock).await.unwrap(), 1);
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(*cached.get(&clock).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn an_unchanged_value_is_good_for_another_minute() {
+        let source = Counter { unchanged: true, ..Counter::default() };
+        let (cached, clock) = (Cached::new(source), ManualClock::new(1_000));
+        for _ in 0..3 {
+            assert_eq!(*cached.get(&clock).await.unwrap(), 1);
+            clock.advance(MAX_AGE);
+        }
+        assert_eq!(cached.source().loads.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test]
+    async fn unknown_generations_cause_one_load_a_second() {
+        let (cached, clock) = (Cached::new(Counter::default()), ManualClock::new(1_000));
+        cached.get(&clock).await.unwrap();
+        for _ in 0..100 {
+            assert_eq!(*cached.refresh(&clock).await.unwrap(), 1);
+        }
+        clock.advance(RETRY_AFTER);
+        for _ in 0..100 {
+            assert_eq!(*cached.refresh(&clock).await.unwrap(), 2);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failing_source_keeps_the_last_good_value_for_ten_minutes() {
+        let (cached, clock) = (Cached::new(Counter::default()), ManualClock::new(1_000));
+        cached.get(&clock).await.unwrap();
+        cached.source().switch.set(Failing::Unavailable);
+        clock.advance(MAX_STALE - Duration::from_secs(1));
+        for _ in 0..100 {
+            assert_eq!(*cached.get(&clock).await.unwrap(), 1);
+        }
+        assert_eq!(cached.source().loads.load(Ordering::Relaxed), 2, "asked once a second at most");
+        clock.advance(RETRY_AFTER);
+        for _ in 0..100 {
+            assert!(matches!(cached.get(&clock).await, Err(Fault::Unavailable(_))));
+        }
+        assert_eq!(cached.source().loads.load(Ordering::Relaxed), 3, "asked once a second at most");
+        cached.source().switch.set(Failing::No);
+        clock.advance(RETRY_AFTER);
+        assert!(cached.get(&clock).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn without_a_value_the_sources_fault_is_the_answer() {
+        let cached = Cached::new(Counter::default());
+        cached.source().switch.set(Failing::Throttled);
+        assert!(matches!(cached.get(&ManualClock::new(1)).await, Err(Fault::Throttled(_))));
+    }
+}

@@ -1,0 +1,298 @@
+//! Each port over memory, for tests and benches: the same contracts, with failure and delay at the push of a
+//! [`FaultSwitch`].
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use protocol::{Secret, SecretValue};
+
+use crate::{
+    AppendSecret, AssumeRole, Clock, ETag, Fault, Ledger, ListObjects, Listed, Object, Precondition, ReadObject,
+    ReadParameter, ReadSecret, RoleSession, Row, SecretVersion, SessionCredentials, SpendError, Stage, VersionSelector,
+    WriteObject,
+};
+
+/// How a port misbehaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Failing {
+    /// Not at all.
+    #[default]
+    No,
+    /// The service answers with an error.
+    Unavailable,
+    /// The service asks for fewer requests.
+    Throttled,
+    /// The role does not allow the call.
+    Forbidden,
+    /// The service takes this long.
+    Slow(Duration),
+}
+
+/// Decides how a port misbehaves; clones share the setting.
+#[derive(Clone, Debug, Default)]
+pub struct FaultSwitch(Arc<Mutex<Failing>>);
+
+impl FaultSwitch {
+    /// Sets what happens from now on.
+    pub fn set(&self, failing: Failing) {
+        *lock(&self.0) = failing;
+    }
+
+    /// Misbehaves as it is set.
+    ///
+    /// # Errors
+    /// The fault that is set.
+    pub async fn pass(&self) -> Result<(), Fault> {
+        let failing = *lock(&self.0);
+        match failing {
+            Failing::No => Ok(()),
+            Failing::Unavailable => Err(Fault::Unavailable("switched off".into())),
+            Failing::Throttled => Err(Fault::Throttled("switched off".into())),
+            Failing::Forbidden => Err(Fault::Forbidden("switched off".into())),
+            Failing::Slow(delay) => {
+                tokio::time::sleep(delay).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A clock that a test turns; clones share the time.
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<AtomicU64>);
+
+impl ManualClock {
+    /// A clock that shows this Unix time, in seconds.
+    #[must_use]
+    pub fn new(unix_seconds: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(unix_seconds * 1_000)))
+    }
+
+    /// Turns the clock on.
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A bucket in memory; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryObjects {
+    objects: Arc<Mutex<BTreeMap<String, Object>>>,
+    writes: Arc<AtomicU64>,
+    /// How it misbehaves.
+    pub switch: FaultSwitch,
+}
+
+impl MemoryObjects {
+    /// Puts an object without a precondition.
+    pub fn put(&self, key: &str, bytes: impl Into<Vec<u8>>) {
+        let etag = ETag(format!("\"{}\"", self.writes.fetch_add(1, Ordering::Relaxed)));
+        lock(&self.objects).insert(key.to_owned(), Object { bytes: bytes.into(), etag });
+    }
+
+    /// Takes an object away.
+    pub fn delete(&self, key: &str) {
+        lock(&self.objects).remove(key);
+    }
+
+    /// The bytes under a key.
+    #[must_use]
+    pub fn peek(&self, key: &str) -> Option<Vec<u8>> {
+        lock(&self.objects).get(key).map(|object| object.bytes.clone())
+    }
+
+    /// Every key.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        lock(&self.objects).keys().cloned().collect()
+    }
+}
+
+impl ReadObject for MemoryObjects {
+    async fn read(&self, key: &str, known: Option<&ETag>, limit: usize) -> Result<Option<Object>, Fault> {
+        self.switch.pass().await?;
+        let object = lock(&self.objects).get(key).cloned().ok_or(Fault::Missing)?;
+        if object.bytes.len() > limit {
+            return Err(Fault::Unusable("object is too large"));
+        }
+        Ok((known != Some(&object.etag)).then_some(object))
+    }
+}
+
+impl ListObjects for MemoryObjects {
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, Fault> {
+        self.switch.pass().await?;
+        Ok(lock(&self.objects)
+            .iter()
+            .filter(|(key, _)| key.starts_with(prefix))
+            .map(|(key, object)| Listed { key: key.clone(), etag: object.etag.clone() })
+            .collect())
+    }
+}
+
+impl WriteObject for MemoryObjects {
+    async fn write(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        _content_type: &'static str,
+        precondition: Precondition,
+    ) -> Result<(), Fault> {
+        self.switch.pass().await?;
+        let found = lock(&self.objects).get(key).map(|object| object.etag.clone());
+        match (precondition, found) {
+            (Precondition::Absent, None) => {}
+            (Precondition::Unchanged(expected), Some(found)) if expected == found => {}
+            (Precondition::Absent | Precondition::Unchanged(_), _) => return Err(Fault::Conflict),
+        }
+        self.put(key, bytes);
+        Ok(())
+    }
+}
+
+type Version = (String, SecretValue);
+
+/// Secrets in memory; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct MemorySecrets {
+    /// Versions in the order of their writing; the last one is current, the one before it previous.
+    secrets: Arc<Mutex<BTreeMap<String, Vec<Version>>>>,
+    /// How it misbehaves.
+    pub switch: FaultSwitch,
+}
+
+impl MemorySecrets {
+    /// Adds a version and returns its id.
+    pub fn put(&self, name: &str, value: SecretValue) -> String {
+        let mut secrets = lock(&self.secrets);
+        let versions = secrets.entry(name.to_owned()).or_default();
+        let id = format!("{:032}", versions.len() + 1);
+        versions.push((id.clone(), value));
+        id
+    }
+}
+
+impl ReadSecret for MemorySecrets {
+    async fn read(&self, name: &str, version: VersionSelector<'_>) -> Result<SecretVersion, Fault> {
+        self.switch.pass().await?;
+        let secrets = lock(&self.secrets);
+        let versions = secrets.get(name).ok_or(Fault::Missing)?;
+        let stages = |index: usize| match versions.len() - index {
+            1 => vec![Stage::Current.label().to_owned()],
+            2 => vec![Stage::Previous.label().to_owned()],
+            _ => vec![],
+        };
+        let stage = match version {
+            VersionSelector { id: None, stage: None } => Some(Stage::Current.label()),
+            VersionSelector { stage, .. } => stage,
+        };
+        let (index, (id, value)) = versions
+            .iter()
+            .enumerate()
+            .find(|(index, (id, _))| {
+                version.id.is_none_or(|wanted| wanted == id)
+                    && stage.is_none_or(|wanted| stages(*index).iter().any(|stage| stage == wanted))
+            })
+            .ok_or(Fault::Missing)?;
+        Ok(SecretVersion { version_id: id.clone(), version_stages: stages(index), value: value.clone() })
+    }
+}
+
+impl AppendSecret for MemorySecrets {
+    async fn append(&self, name: &str, value: &Secret<String>, token: &str) -> Result<(), Fault> {
+        self.switch.pass().await?;
+        let mut secrets = lock(&self.secrets);
+        let versions = secrets.entry(name.to_owned()).or_default();
+        if versions.iter().any(|(id, _)| id == token) {
+            return Err(Fault::Conflict);
+        }
+        versions.push((token.to_owned(), SecretValue::Text(value.clone())));
+        Ok(())
+    }
+}
+
+/// A ledger in memory; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryLedger {
+    rows: Arc<Mutex<BTreeMap<String, Row>>>,
+    /// How it misbehaves.
+    pub switch: FaultSwitch,
+}
+
+impl MemoryLedger {
+    /// Every row, in the order of keys.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row> {
+        lock(&self.rows).values().cloned().collect()
+    }
+}
+
+impl Ledger for MemoryLedger {
+    async fn spend(&self, row: Row) -> Result<(), SpendError> {
+        self.switch.pass().await?;
+        let mut rows = lock(&self.rows);
+        if rows.contains_key(&row.key) {
+            return Err(SpendError::AlreadySpent);
+        }
+        rows.insert(row.key.clone(), row);
+        Ok(())
+    }
+}
+
+/// Roles in memory: every session is granted, and remembered; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryRoles {
+    sessions: Arc<Mutex<Vec<RoleSession>>>,
+    /// How it misbehaves.
+    pub switch: FaultSwitch,
+}
+
+/// When the credentials of [`MemoryRoles`] end, Unix time in seconds.
+pub const MEMORY_CREDENTIALS_END: u64 = 4_102_444_800;
+
+impl MemoryRoles {
+    /// Every session that was opened.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<RoleSession> {
+        lock(&self.sessions).clone()
+    }
+}
+
+impl AssumeRole for MemoryRoles {
+    async fn assume(&self, session: &RoleSession) -> Result<SessionCredentials, Fault> {
+        self.switch.pass().await?;
+        lock(&self.sessions).push(session.clone());
+        Ok(SessionCredentials {
+            access_key_id: "ASIAEXAMPLE".into(),
+            secret_access_key: Secret::new("example secret access key".into()),
+            session_token: Secret::new("example session token".into()),
+            expires_at: MEMORY_CREDENTIALS_END,
+        })
+    }
+}
+
+/// Parameters in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryParameters(pub BTreeMap<String, String>);
+
+impl ReadParameter for MemoryParameters {
+    async fn read(&self, name: &str) -> Result<String, Fault> {
+        self.0.get(name).cloned().ok_or(Fault::Missing)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
