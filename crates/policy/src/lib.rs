@@ -1,1 +1,13 @@
-//! x
+//! Who may receive what: Cedar policies, deny by default, under the schema in `schema.cedarschema`.
+//!
+//! [`Policies`] are validated when they are loaded; [`PolicySource`] loads them from a bucket and keeps the last good
+//! set where a file is not valid.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod access;
+mod policies;
+mod source;
+
+pub use access::{Access, Action, Circumstances};
+pub use policies::{Decision, Policies, PolicyError};
+pub use source::{LoadedPolicies, PolicySource};

@@ -2,13 +2,18 @@ use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::{name::PoolId, secret::Secret};
+use crate::{name::PoolId, random::Random, secret::Secret};
 
 /// The least that a pool may hold. Below it, 256 intervals of 16 bytes would cover too much of it at a time.
 pub const MIN_POOL_BYTES: usize = 64 * 1024;
 
 /// The most that a pool may hold: a bound on what a damaged or hostile source can make its reader allocate.
 pub const MAX_POOL_BYTES: usize = 16 * 1024 * 1024;
+
+/// Lines of a generated pool, and characters in a line without its LF.
+const LINES: usize = 2048;
+
+const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// An entropy file: the secret that client and broker share.
 ///
@@ -38,6 +43,35 @@ impl Pool {
             digest(&SHA256, bytes.expose()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         let id = sha256[..32].parse().expect("32 hex digits are a pool id");
         Ok(Self { bytes, id, sha256 })
+    }
+
+    /// Makes a pool: 2048 lines of 2048 characters from `[A-Za-z0-9]`, each ended by LF.
+    ///
+    /// It is printable for clients that address it by line. An interval of 16 characters holds 95 bits.
+    ///
+    /// # Panics
+    /// Never: the size is within the bounds.
+    #[must_use]
+    pub fn generate(random: &dyn Random) -> Self {
+        let mut bytes = Vec::with_capacity(LINES * (LINES + 1));
+        let mut drawn = Secret::new([0; 4096]);
+        let mut column = 0;
+        while bytes.len() < LINES * (LINES + 1) {
+            random.fill(drawn.expose_mut());
+            // 248 is the largest multiple of 62 in a byte: what is above it would favour the first letters.
+            for byte in drawn.expose().iter().filter(|byte| **byte < 248) {
+                if bytes.len() == LINES * (LINES + 1) {
+                    break;
+                }
+                bytes.push(ALPHABET[usize::from(*byte) % ALPHABET.len()]);
+                column += 1;
+                if column == LINES {
+                    bytes.push(b'\n');
+                    column = 0;
+                }
+            }
+        }
+        Self::new(bytes).expect("4 MiB are within the bounds")
     }
 
     /// The pool's name: the first half of its SHA-256. Public.
@@ -74,6 +108,19 @@ mod tests {
         assert!(matches!(Pool::new(vec![0; MIN_POOL_BYTES - 1]), Err(InvalidPool)));
         assert!(matches!(Pool::new(vec![0; MAX_POOL_BYTES + 1]), Err(InvalidPool)));
         assert!(Pool::new(vec![0; MIN_POOL_BYTES]).is_ok());
+    }
+
+    #[test]
+    fn a_generated_pool_is_2048_lines_of_2048_letters_and_digits() {
+        let pool = Pool::generate(&crate::random::SystemRandom);
+        let lines: Vec<&[u8]> = pool.expose().split_inclusive(|byte| *byte == b'\n').collect();
+        assert_eq!(lines.len(), 2048);
+        assert!(lines.iter().all(|line| line.len() == 2049 && line[..2048].iter().all(u8::is_ascii_alphanumeric)));
+        let mut counts = [0_u32; 256];
+        pool.expose().iter().for_each(|byte| counts[usize::from(*byte)] += 1);
+        // 67,650 of each are expected, with a standard deviation of 258.
+        assert!(ALPHABET.iter().all(|letter| (65_000..70_300).contains(&counts[usize::from(*letter)])));
+        assert_ne!(pool.id(), Pool::generate(&crate::random::SystemRandom).id());
     }
 
     #[test]

@@ -1,1 +1,19 @@
-//! x
+//! The exchange: `POST /v2/exchange`, `GET /v2/manifest/{group}`, `GET /health`.
+//!
+//! [`router`] is generic over the ports, so that the Lambda function, the local server, the tests and the benches run
+//! the same handlers.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod authorize;
+mod broker;
+mod config;
+mod exchange;
+mod keys;
+mod manifest;
+mod material;
+mod release;
+mod router;
+
+pub use broker::{Adapters, Broker, Ports};
+pub use config::{Config, ConfigError, RoleAlias};
+pub use router::router;

@@ -1,2 +1,35 @@
-//! x
-fn main() {}
+//! The Lambda function `exchange`; off Lambda, the same routes on a port of this machine (`LISTEN`).
+
+use std::{env, sync::Arc};
+
+use aws::{Connection, DynamoDbLedger, S3Bucket, SecretsManager, Sts};
+use exchange::{Adapters, Broker, Config, ConfigError, Ports, router};
+use ports::SystemClock;
+
+struct Aws;
+
+impl Ports for Aws {
+    type Objects = S3Bucket;
+    type Secrets = SecretsManager;
+    type Ledger = DynamoDbLedger;
+    type Roles = Sts;
+    type Clock = SystemClock;
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    web::log::start();
+    let variable = |name: &'static str| env::var(name).map_err(|_| ConfigError(name));
+    let config = Config::read(|name| env::var(name).ok())?;
+    let connection = Connection::from_environment().await;
+    let adapters = Adapters::<Aws> {
+        objects: S3Bucket::new(&connection, variable("BUCKET")?),
+        secrets: SecretsManager::new(&connection),
+        ledger: DynamoDbLedger::new(&connection, variable("LEDGER_TABLE")?),
+        roles: Sts::new(&connection),
+        clock: SystemClock,
+    };
+    let broker = Arc::new(Broker::new(config, adapters));
+    broker.prefetch().await;
+    web::run(router(broker)).await
+}

@@ -1,0 +1,237 @@
+use std::sync::LazyLock;
+
+use cedar_policy::{
+    Authorizer, Decision as CedarDecision, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+};
+
+use crate::Access;
+
+static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+    let (schema, _) =
+        Schema::from_cedarschema_str(include_str!("schema.cedarschema")).expect("the schema beside this file parses");
+    schema
+});
+
+/// A validated set of policies.
+#[derive(Debug)]
+pub struct Policies(PolicySet);
+
+/// Why a set of policies is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// A file is not Cedar.
+    #[error("policy file does not parse: {file}")]
+    Parse {
+        /// The file's name.
+        file: String,
+        /// What Cedar says of it.
+        #[source]
+        source: Box<cedar_policy::ParseErrors>,
+    },
+    /// A file holds a template, which nothing here would ever link.
+    #[error("policy file holds a template: {file}")]
+    Template {
+        /// The file's name.
+        file: String,
+    },
+    /// A policy speaks of what the schema does not have.
+    #[error("policies do not fit the schema: {0}")]
+    Invalid(String),
+    /// The names of a file's policies collide with another's.
+    #[error("two policies have one name: {0}")]
+    Duplicate(String),
+}
+
+/// The answer to an [`Access`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Allowed, by these policies: file name, `#`, position in the file from 0.
+    Allow(Vec<String>),
+    /// Not allowed: no policy permits it, one forbids it, or one could not be evaluated.
+    Deny,
+}
+
+impl Policies {
+    /// Parses and validates policy files, given by name and text.
+    ///
+    /// Whatever they permit, nothing under the path `reserved` can be read: it holds the broker's own keys, which its
+    /// role must be able to read.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with a file; then no policy is used.
+    pub fn load<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>, reserved: &str) -> Result<Self, PolicyError> {
+        let mut all = PolicySet::new();
+        let guard = format!("forbid (principal, action == Action::\"secret:read\", resource in Path::{reserved:?});");
+        add(&mut all, "(built in)", &guard)?;
+        for (file, text) in files {
+            add(&mut all, file, text)?;
+        }
+        let verdict = Validator::new(SCHEMA.clone()).validate(&all, ValidationMode::Strict);
+        match verdict.validation_errors().next() {
+            None => Ok(Self(all)),
+            Some(error) => Err(PolicyError::Invalid(error.to_string())),
+        }
+    }
+
+    /// Decides. A policy that cannot be evaluated denies: Cedar would pass it over, and a `forbid` with it.
+    #[must_use]
+    pub fn decide(&self, access: Access<'_>) -> Decision {
+        let Ok((request, entities)) = access.to_cedar(&SCHEMA) else { return Decision::Deny };
+        let answer = Authorizer::new().is_authorized(&request, &self.0, &entities);
+        let diagnostics = answer.diagnostics();
+        if answer.decision() == CedarDecision::Allow && diagnostics.errors().next().is_none() {
+            let mut reasons: Vec<String> = diagnostics.reason().map(ToString::to_string).collect();
+            reasons.sort_unstable();
+            Decision::Allow(reasons)
+        } else {
+            Decision::Deny
+        }
+    }
+
+    /// How many policies there are, the built-in one aside.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.num_of_policies() - 1
+    }
+
+    /// Whether there is no policy, so that everything is denied.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+fn add(all: &mut PolicySet, file: &str, text: &str) -> Result<(), PolicyError> {
+    let set: PolicySet =
+        text.parse().map_err(|source| PolicyError::Parse { file: file.to_owned(), source: Box::new(source) })?;
+    if set.templates().next().is_some() {
+        return Err(PolicyError::Template { file: file.to_owned() });
+    }
+    let mut policies: Vec<&Policy> = set.policies().collect();
+    policies.sort_by_key(|policy| position(policy.id()));
+    for (position, policy) in policies.into_iter().enumerate() {
+        let id = format!("{file}#{position}");
+        all.add(policy.new_id(PolicyId::new(&id))).map_err(|_| PolicyError::Duplicate(id))?;
+    }
+    Ok(())
+}
+
+/// Cedar names the policies of a text `policy0`, `policy1`, ...
+fn position(id: &PolicyId) -> usize {
+    let name: &str = id.as_ref();
+    name.trim_start_matches("policy").parse().unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Action, Circumstances};
+
+    const WEB: &str = r#"
+        permit (principal == Group::"web", action == Action::"secret:read", resource in Path::"prod/web")
+        when { context.source_ip.isInRange(ip("10.0.0.0/8")) };
+        permit (principal == Group::"web", action == Action::"aws:assume", resource == Role::"deploy")
+        when { context.wire == "v2" && context.now < datetime("2030-01-01") };
+    "#;
+
+    fn access<'a>(group: &'a str, action: Action<'a>) -> Access<'a> {
+        let circumstances = Circumstances {
+            source_ip: "10.1.2.3".parse().unwrap(),
+            now: Duration::from_secs(1_800_000_000),
+            wire: "v2",
+        };
+        Access { group, action, circumstances }
+    }
+
+    fn load(text: &str) -> Policies {
+        Policies::load([("web.cedar", text)], "countersign").unwrap()
+    }
+
+    #[test]
+    fn what_a_policy_permits_is_allowed_and_named() {
+        let policies = load(WEB);
+        let decision = policies.decide(access("web", Action::ReadSecret("prod/web/db")));
+        assert_eq!(decision, Decision::Allow(vec!["web.cedar#0".into()]));
+        let decision = policies.decide(access("web", Action::AssumeRole("deploy")));
+        assert_eq!(decision, Decision::Allow(vec!["web.cedar#1".into()]));
+    }
+
+    #[test]
+    fn everything_else_is_denied() {
+        let policies = load(WEB);
+        let base = access("web", Action::ReadSecret("prod/web/db"));
+        let circumstances = base.circumstances;
+        for (name, access) in [
+            ("another_group", Access { group: "batch", ..base }),
+            ("a_path_that_only_begins_alike", Access { action: Action::ReadSecret("prod/website/db"), ..base }),
+            ("the_path_itself", Access { action: Action::ReadSecret("prod/web"), ..base }),
+            ("a_path_above", Access { action: Action::ReadSecret("prod/db"), ..base }),
+            ("another_role", Access { action: Action::AssumeRole("admin"), ..base }),
+            (
+                "another_network",
+                Access {
+                    circumstances: Circumstances { source_ip: "192.0.2.1".parse().unwrap(), ..circumstances },
+                    ..base
+                },
+            ),
+            (
+                "another_wire",
+                Access {
+                    action: Action::AssumeRole("deploy"),
+                    circumstances: Circumstances { wire: "v1", ..circumstances },
+                    ..base
+                },
+            ),
+            (
+                "after_its_time",
+                Access {
+                    action: Action::AssumeRole("deploy"),
+                    circumstances: Circumstances { now: Duration::from_secs(1_900_000_000), ..circumstances },
+                    ..base
+                },
+            ),
+        ] {
+            assert_eq!(policies.decide(access), Decision::Deny, "{name}");
+        }
+    }
+
+    #[test]
+    fn without_policies_everything_is_denied() {
+        let policies = Policies::load([], "countersign").unwrap();
+        assert!(policies.is_empty());
+        assert_eq!(policies.decide(access("web", Action::ReadSecret("prod/web/db"))), Decision::Deny);
+    }
+
+    #[test]
+    fn the_brokers_own_keys_stay_shut_under_the_widest_policy() {
+        let policies = load("permit (principal, action, resource);");
+        assert_eq!(policies.decide(access("web", Action::ReadSecret("countersign/server-key"))), Decision::Deny);
+        assert!(matches!(policies.decide(access("web", Action::ReadSecret("app/db"))), Decision::Allow(_)));
+    }
+
+    #[test]
+    fn a_file_that_is_wrong_in_any_way_refuses_the_load() {
+        for (name, text) in [
+            ("not_cedar", "permit everything"),
+            ("unknown_action", r#"permit (principal, action == Action::"secret:write", resource);"#),
+            ("unknown_entity", r#"permit (principal == Team::"web", action, resource);"#),
+            ("unknown_attribute", r#"permit (principal, action, resource) when { context.colour == "red" };"#),
+            ("wrong_type", r"permit (principal, action, resource) when { context.wire > 2 };"),
+            ("template", r#"permit (principal == ?principal, action == Action::"secret:read", resource);"#),
+        ] {
+            assert!(Policies::load([("good.cedar", WEB), ("bad.cedar", text)], "countersign").is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_forbid_that_cannot_be_evaluated_denies() {
+        let policies = load(
+            r#"permit (principal, action, resource);
+               forbid (principal, action, resource)
+               when { context.now.offset(duration("106751991167d")) > datetime("2030-01-01") };"#,
+        );
+        assert_eq!(policies.decide(access("web", Action::ReadSecret("app/db"))), Decision::Deny);
+    }
+}

@@ -1,0 +1,105 @@
+use ports::{Fault, ListObjects, Listed, ReadObject, Source};
+
+use crate::{Policies, PolicyError};
+
+/// The largest policy file, in bytes.
+const MAX_FILE_BYTES: usize = 256 * 1024;
+
+/// The policies under a prefix of a bucket: every object whose key ends in `.cedar`.
+#[derive(Clone, Debug)]
+pub struct PolicySource<O> {
+    objects: O,
+    prefix: String,
+    reserved: String,
+}
+
+/// Policies with the listing that they were loaded from.
+#[derive(Debug)]
+pub struct LoadedPolicies {
+    files: Vec<Listed>,
+    /// The policies.
+    pub policies: Policies,
+}
+
+impl<O> PolicySource<O> {
+    /// Policies under `prefix`; for `reserved` see [`Policies::load`].
+    pub const fn new(objects: O, prefix: String, reserved: String) -> Self {
+        Self { objects, prefix, reserved }
+    }
+}
+
+impl<O: ReadObject + ListObjects> Source for PolicySource<O> {
+    type Value = LoadedPolicies;
+
+    /// Lists, and loads where anything was added, changed or removed.
+    ///
+    /// Files that are not valid leave the known set in force, for as long as they are so. Without a known set they
+    /// are [`Fault::Unusable`].
+    async fn load(&self, known: Option<&LoadedPolicies>) -> Result<Option<LoadedPolicies>, Fault> {
+        let mut files = self.objects.list(&self.prefix).await?;
+        files.retain(|file| file.key.ends_with(".cedar"));
+        if known.is_some_and(|known| known.files == files) {
+            return Ok(None);
+        }
+        let mut texts = Vec::with_capacity(files.len());
+        for file in &files {
+            let object = self.objects.read(&file.key, None, MAX_FILE_BYTES).await?;
+            texts.push(String::from_utf8(object.ok_or(Fault::Missing)?.bytes).unwrap_or_else(|_| "not UTF-8".into()));
+        }
+        let names = files.iter().map(|file| file.key.strip_prefix(&self.prefix).unwrap_or(&file.key));
+        match Policies::load(names.zip(texts.iter().map(String::as_str)), &self.reserved) {
+            Ok(policies) => {
+                tracing::info!(files = files.len(), policies = policies.len(), "policies loaded");
+                Ok(Some(LoadedPolicies { files, policies }))
+            }
+            Err(error) => {
+                report(&error, known.is_some());
+                known.map_or(Err(Fault::Unusable("policies are not valid")), |_| Ok(None))
+            }
+        }
+    }
+}
+
+fn report(error: &PolicyError, keeping: bool) {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::error!(%error, cause, keeping_last_good_set = keeping, "policies are not valid");
+}
+
+#[cfg(test)]
+mod tests {
+    use ports::memory::MemoryObjects;
+
+    use super::*;
+
+    const PERMIT: &str = r#"permit (principal == Group::"web", action, resource);"#;
+
+    fn source(objects: &MemoryObjects) -> PolicySource<MemoryObjects> {
+        PolicySource::new(objects.clone(), "policies/".into(), "countersign".into())
+    }
+
+    #[tokio::test]
+    async fn files_are_loaded_and_reloaded_only_when_one_changes() {
+        let objects = MemoryObjects::default();
+        objects.put("policies/web.cedar", PERMIT);
+        objects.put("policies/README.md", "not a policy");
+        let first = source(&objects).load(None).await.unwrap().unwrap();
+        assert_eq!(first.policies.len(), 1);
+        assert!(source(&objects).load(Some(&first)).await.unwrap().is_none());
+
+        objects.put("policies/batch.cedar", PERMIT);
+        let second = source(&objects).load(Some(&first)).await.unwrap().unwrap();
+        assert_eq!(second.policies.len(), 2);
+        objects.delete("policies/web.cedar");
+        assert_eq!(source(&objects).load(Some(&second)).await.unwrap().unwrap().policies.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_valid_keeps_the_last_good_set() {
+        let objects = MemoryObjects::default();
+        objects.put("policies/web.cedar", PERMIT);
+        let good = source(&objects).load(None).await.unwrap().unwrap();
+        objects.put("policies/broken.cedar", "permit");
+        assert!(source(&objects).load(Some(&good)).await.unwrap().is_none());
+        assert!(matches!(source(&objects).load(None).await, Err(Fault::Unusable(_))));
+    }
+}

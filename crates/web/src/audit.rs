@@ -1,0 +1,94 @@
+use std::net::IpAddr;
+
+/// How something ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// What was asked for was released or done.
+    Granted,
+    /// The caller did not prove itself.
+    Refused,
+    /// The caller proved itself, and policy does not allow it.
+    Denied,
+    /// It was allowed, and could not be done.
+    Failed,
+}
+
+impl Outcome {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Refused => "refused",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One line of the audit log. It names things and holds no values; what does not apply or is not known is absent.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// What was attempted: `exchange`, `rotate`.
+    pub action: &'static str,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it ended so, as a stable code.
+    pub reason: Option<&'a str>,
+    /// The gateway's or the runtime's id of the request.
+    pub request_id: &'a str,
+    /// The caller's address.
+    pub source_ip: Option<IpAddr>,
+    /// The caller's group, once its proof held.
+    pub group: Option<&'a str>,
+    /// The pool that its proof was made from.
+    pub pool_id: Option<&'a str>,
+    /// The `jti` of the exchange, the key of its row in the ledger.
+    pub jti: Option<&'a str>,
+    /// The wire format.
+    pub wire: Option<&'a str>,
+    /// What was asked for, as in the ledger.
+    pub wants: Option<&'a str>,
+    /// The policies that allowed it.
+    pub policies: Option<&'a str>,
+    /// What was done, in words of the action.
+    pub detail: Option<&'a str>,
+}
+
+impl<'a> Event<'a> {
+    /// An event of which nothing further is known.
+    #[must_use]
+    pub const fn new(action: &'static str, outcome: Outcome, request_id: &'a str) -> Self {
+        Self {
+            action,
+            outcome,
+            reason: None,
+            request_id,
+            source_ip: None,
+            group: None,
+            pool_id: None,
+            jti: None,
+            wire: None,
+            wants: None,
+            policies: None,
+            detail: None,
+        }
+    }
+}
+
+/// Writes the event as one line of the log, under the target `audit`.
+pub fn audit(event: &Event<'_>) {
+    tracing::info!(
+        target: "audit",
+        action = event.action,
+        outcome = event.outcome.word(),
+        reason = event.reason,
+        request_id = event.request_id,
+        source_ip = event.source_ip.map(tracing::field::display),
+        group = event.group,
+        pool_id = event.pool_id,
+        jti = event.jti,
+        wire = event.wire,
+        wants = event.wants,
+        policies = event.policies,
+        detail = event.detail,
+    );
+}

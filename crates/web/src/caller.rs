@@ -1,0 +1,25 @@
+use std::net::IpAddr;
+
+use axum::{extract::FromRequestParts, http::request::Parts, response::Response};
+
+use crate::Problem;
+
+/// Who calls, as the outermost trusted hop saw it; a request extension that the runner sets.
+///
+/// Never from a header: API Gateway's `requestContext.identity.sourceIp` on AWS, the socket's peer elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The caller's address.
+    pub source_ip: IpAddr,
+    /// Names the request in logs and answers.
+    pub request_id: String,
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Response;
+
+    /// Refuses to go on where no runner said who calls: policy could not be asked.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        parts.extensions.get().cloned().ok_or_else(|| Problem::Unavailable.respond(""))
+    }
+}

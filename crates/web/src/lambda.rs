@@ -1,0 +1,51 @@
+//! Runs a router on AWS Lambda, behind a REST API of Amazon API Gateway.
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderValue, Request, header::HeaderName},
+    response::Response,
+};
+use lambda_http::{RequestExt as _, request::RequestContext, tower::ServiceBuilder};
+
+use crate::Caller;
+
+/// Tells `lambda_http` that a body is text whatever its content type: without a list of binary media types the gateway
+/// passes base64 on as it is.
+const CONTENT_ENCODING: HeaderName = HeaderName::from_static("x-lambda-http-content-encoding");
+
+/// Whether this process was started by AWS Lambda or by something that speaks its runtime API.
+pub(crate) fn is_here() -> bool {
+    std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
+}
+
+/// Answers invocations until the runtime ends the process.
+///
+/// The stage is no part of the paths that the router sees.
+///
+/// # Errors
+/// Where the runtime API does not answer.
+pub(crate) async fn run(router: Router) -> Result<(), lambda_http::Error> {
+    let service = ServiceBuilder::new().map_request(with_caller).map_response(as_text).service(router);
+    lambda_http::run(service).await
+}
+
+/// Takes caller and request id from the gateway's request context, which no header can touch.
+fn with_caller(mut request: lambda_http::Request) -> Request<lambda_http::Body> {
+    let caller = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(context)) => {
+            let source_ip = context.identity.source_ip.as_deref().and_then(|address| address.parse().ok());
+            source_ip.map(|source_ip| Caller { source_ip, request_id: context.request_id.clone().unwrap_or_default() })
+        }
+        _ => None,
+    };
+    if let Some(caller) = caller {
+        request.extensions_mut().insert(caller);
+    }
+    request
+}
+
+fn as_text(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("text"));
+    response
+}

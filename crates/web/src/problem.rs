@@ -1,0 +1,90 @@
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+/// An error answer (RFC 9457, `application/problem+json`).
+///
+/// Every variant has one status, one code and one text. What went wrong in the single case goes to the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// 401, for whatever was wrong before the proof held, and for a request that was used before.
+    ///
+    /// The body is one sequence of bytes for every reason and every request: it does not even hold the request's id,
+    /// which stands in the header `x-request-id`.
+    Refused,
+    /// 403, policy does not allow a want. The detail is encrypted for the caller.
+    Denied {
+        /// The denial, a compact JWE under the response key.
+        detail: String,
+    },
+    /// 404, there is no such thing. The detail, where there is one, is encrypted for the caller.
+    NotFound {
+        /// The denial, a compact JWE under the response key.
+        detail: Option<String>,
+    },
+    /// 405, the route has other methods.
+    MethodNotAllowed,
+    /// 503, something that the broker needs does not answer. Trying again makes sense.
+    Unavailable,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+impl Problem {
+    /// The answer's status.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::Refused => StatusCode::UNAUTHORIZED,
+            Self::Denied { .. } => StatusCode::FORBIDDEN,
+            Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The answer to the request of this id.
+    #[must_use]
+    pub fn respond(&self, request_id: &str) -> Response {
+        let status = self.status();
+        let (r#type, title, detail, shown_id) = match self {
+            Self::Refused => ("urn:countersign:problem:refused", "the request was refused", None, None),
+            Self::Denied { detail } => (
+                "urn:countersign:problem:denied",
+                "policy does not allow this",
+                Some(detail.as_str()),
+                Some(request_id),
+            ),
+            Self::NotFound { detail } => {
+                ("urn:countersign:problem:not-found", "there is no such thing", detail.as_deref(), Some(request_id))
+            }
+            Self::MethodNotAllowed => {
+                ("urn:countersign:problem:method-not-allowed", "the route has other methods", None, Some(request_id))
+            }
+            Self::Unavailable => {
+                ("urn:countersign:problem:unavailable", "the broker cannot answer now", None, Some(request_id))
+            }
+        };
+        let body = Body { r#type, title, status: status.as_u16(), detail, request_id: shown_id };
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if *self == Self::Unavailable {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

@@ -1,0 +1,98 @@
+use policy::{Access, Action, Circumstances, Decision, Policies};
+use ports::{Ledger, Row, SpendError};
+use protocol::{Denial, DenialCode, VerifiedExchange, Want};
+
+/// A verified exchange all of whose wants policy allows. [`authorize`] alone makes one.
+pub(crate) struct Authorized {
+    exchange: VerifiedExchange,
+    policies: String,
+}
+
+/// An authorized exchange whose request id was spent by it. [`Authorized::spend`] alone makes one, and releasing takes
+/// it by value.
+pub(crate) struct Spent(VerifiedExchange);
+
+/// An exchange that policy does not allow, and which of its wants.
+pub(crate) struct Denied {
+    pub(crate) exchange: VerifiedExchange,
+    pub(crate) denial: Denial,
+}
+
+/// What the ledger records beside the exchange itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Attempt<'a> {
+    pub(crate) circumstances: Circumstances<'a>,
+    pub(crate) gateway_request_id: &'a str,
+    pub(crate) keep_days: u64,
+}
+
+/// Asks policy about every want; the first one that it does not allow denies the exchange.
+pub(crate) fn authorize(
+    exchange: VerifiedExchange,
+    policies: &Policies,
+    circumstances: Circumstances<'_>,
+) -> Result<Authorized, Box<Denied>> {
+    let mut allowing = Vec::new();
+    for (want, wanted) in exchange.wants().iter().enumerate() {
+        let action = match wanted {
+            Want::Secret { id, .. } => Action::ReadSecret(id),
+            Want::Aws { role, .. } => Action::AssumeRole(role),
+        };
+        match policies.decide(Access { group: exchange.group().as_str(), action, circumstances }) {
+            Decision::Allow(reasons) => allowing.extend(reasons),
+            Decision::Deny => {
+                return Err(Box::new(Denied { exchange, denial: Denial { code: DenialCode::Denied, want } }));
+            }
+        }
+    }
+    allowing.sort_unstable();
+    allowing.dedup();
+    Ok(Authorized { exchange, policies: allowing.join(" ") })
+}
+
+impl Authorized {
+    /// The policies that allow it.
+    pub(crate) fn policies(&self) -> &str {
+        &self.policies
+    }
+
+    /// Spends the request id by one conditional write, which is the durable record of what is about to be released.
+    pub(crate) async fn spend(self, ledger: &impl Ledger, attempt: Attempt<'_>) -> Result<Spent, SpendError> {
+        let Self { exchange, policies } = self;
+        let Circumstances { source_ip, now, wire } = attempt.circumstances;
+        let row = Row {
+            key: format!("exchange#{}#{}", exchange.group(), exchange.request_id()),
+            ttl: now.as_secs().max(exchange.expires_at()) + attempt.keep_days * 86_400,
+            record: vec![
+                ("group", exchange.group().to_string()),
+                ("pool_id", exchange.pool_id().to_string()),
+                ("kid", exchange.kid().to_string()),
+                ("wants", describe(exchange.wants())),
+                ("policies", policies),
+                ("wire", wire.to_owned()),
+                ("source_ip", source_ip.to_string()),
+                ("request_id", attempt.gateway_request_id.to_owned()),
+                ("spent_at", now.as_secs().to_string()),
+            ],
+        };
+        ledger.spend(row).await.map(|()| Spent(exchange))
+    }
+}
+
+impl Spent {
+    pub(crate) const fn exchange(&self) -> &VerifiedExchange {
+        &self.0
+    }
+}
+
+/// Wants as one line of audit; no name holds a space.
+pub(crate) fn describe(wants: &[Want]) -> String {
+    let describe = |want: &Want| match want {
+        Want::Secret { id, version_id, version_stage } => {
+            let version = [version_id, version_stage].into_iter().flatten().map(|part| format!("@{part}"));
+            format!("secret:{id}{}", version.collect::<String>())
+        }
+        Want::Aws { role, .. } => format!("aws:{role}"),
+    };
+    wants.iter().map(describe).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,123 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use protocol::Group;
+use serde::Deserialize;
+
+/// What a deployment decides, from environment variables that `template.yaml` sets.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `AUDIENCE`: the `aud` that requests must name.
+    pub audience: String,
+    /// `GROUPS`: the groups that exist, separated by commas. Other names are refused without asking S3.
+    pub groups: Vec<Group>,
+    /// `KEY_SECRET`: name of the server key's secret. Nothing under its path is ever released.
+    pub key_secret: String,
+    /// `ROLES`: a JSON object of role aliases.
+    pub roles: BTreeMap<String, RoleAlias>,
+    /// `AUDIT_DAYS`: how long a row of the ledger is kept.
+    pub audit_days: u64,
+    /// How long an exchange may take before it is given up; below the function's own time-out.
+    pub deadline: Duration,
+}
+
+/// A role that clients may ask for by alias.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleAlias {
+    /// The role's ARN. The function's role must be allowed to assume it, and it must trust the function's role.
+    pub role_arn: String,
+    /// The longest session, and the one that a want without `seconds` gets: 900 to 3600, AWS's limit where one role
+    /// assumes another.
+    #[serde(default = "one_hour")]
+    pub max_seconds: u32,
+    /// Whether the credentials work from the caller's address alone.
+    #[serde(default)]
+    pub bind_source_ip: bool,
+}
+
+/// A setting that is missing or cannot be used.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("environment variable is missing or not valid: {0}")]
+pub struct ConfigError(pub &'static str);
+
+const fn one_hour() -> u32 {
+    3600
+}
+
+impl Config {
+    /// Reads the settings through `variable`, which gives the value of an environment variable.
+    ///
+    /// # Errors
+    /// The first variable that is missing or not valid.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let required = |name| variable(name).filter(|value| !value.is_empty()).ok_or(ConfigError(name));
+        let groups: Result<Vec<Group>, _> = required("GROUPS")?.split(',').map(|name| name.trim().parse()).collect();
+        let roles = variable("ROLES").filter(|roles| !roles.is_empty()).unwrap_or_else(|| "{}".into());
+        let roles: BTreeMap<String, RoleAlias> = serde_json::from_str(&roles).map_err(|_| ConfigError("ROLES"))?;
+        if roles.values().any(|role| !(900..=3600).contains(&role.max_seconds)) {
+            return Err(ConfigError("ROLES"));
+        }
+        Ok(Self {
+            audience: required("AUDIENCE")?,
+            groups: groups.map_err(|_| ConfigError("GROUPS"))?,
+            key_secret: required("KEY_SECRET")
+                .and_then(|name| if name.contains('/') { Ok(name) } else { Err(ConfigError("KEY_SECRET")) })?,
+            roles,
+            audit_days: required("AUDIT_DAYS")?.parse().map_err(|_| ConfigError("AUDIT_DAYS"))?,
+            deadline: Duration::from_secs(8),
+        })
+    }
+
+    /// The path that holds the broker's own secrets.
+    #[must_use]
+    pub fn reserved_path(&self) -> &str {
+        self.key_secret.rsplit_once('/').map_or(&self.key_secret, |(path, _)| path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(change: (&str, &str)) -> Result<Config, ConfigError> {
+        let settings = [
+            ("AUDIENCE", "countersign"),
+            ("GROUPS", "web, batch"),
+            ("KEY_SECRET", "countersign/server-key"),
+            ("ROLES", r#"{"deploy":{"role_arn":"arn:aws:iam::123456789012:role/deploy"}}"#),
+            ("AUDIT_DAYS", "400"),
+        ];
+        Config::read(|name| {
+            if name == change.0 {
+                return Some(change.1.to_owned());
+            }
+            settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn a_whole_configuration_is_read() {
+        let config = read(("", "")).unwrap();
+        assert_eq!(config.groups.len(), 2);
+        assert_eq!(config.reserved_path(), "countersign");
+        assert_eq!(config.roles["deploy"].max_seconds, 3600);
+        assert!(!config.roles["deploy"].bind_source_ip);
+        assert!(read(("ROLES", "")).unwrap().roles.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_valid_is_named() {
+        for (name, value) in [
+            ("AUDIENCE", ""),
+            ("GROUPS", "web,../x"),
+            ("GROUPS", ""),
+            ("KEY_SECRET", "server-key"),
+            ("ROLES", "[]"),
+            ("ROLES", r#"{"a":{"role_arn":"b","max_seconds":43200}}"#),
+            ("ROLES", r#"{"a":{"role_arn":"b","bind":true}}"#),
+            ("AUDIT_DAYS", "ever"),
+        ] {
+            assert_eq!(read((name, value)).unwrap_err().0, name, "{value}");
+        }
+    }
+}

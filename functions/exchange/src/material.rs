@@ -1,0 +1,80 @@
+use std::sync::Arc;
+
+use ports::{ETag, Fault, ReadObject, Source};
+use protocol::{Group, MAX_POOL_BYTES, Manifest, Pool, PoolId};
+
+/// The largest manifest, in bytes.
+const MAX_MANIFEST_BYTES: usize = 16 * 1024;
+
+/// A group's manifest and pools in S3.
+pub(crate) struct MaterialSource<O> {
+    objects: O,
+    group: Group,
+}
+
+/// A group's manifest as it was read, and the pools that it accepts.
+pub(crate) struct Material {
+    pub(crate) manifest: Manifest,
+    pub(crate) json: Vec<u8>,
+    pub(crate) etag: ETag,
+    current: Arc<Pool>,
+    previous: Option<Arc<Pool>>,
+}
+
+impl Material {
+    /// The pool of this id where its proofs are accepted at `now`, Unix time in seconds.
+    pub(crate) fn accepted(&self, id: &PoolId, now: u64) -> Option<&Pool> {
+        let pool = std::iter::once(&self.current).chain(&self.previous).find(|pool| pool.id() == id)?;
+        self.manifest.accepts(id, now).then_some(pool)
+    }
+}
+
+impl<O: ReadObject> MaterialSource<O> {
+    pub(crate) const fn new(objects: O, group: Group) -> Self {
+        Self { objects, group }
+    }
+
+    /// The pool of this id, taken over where it is known already.
+    async fn pool(&self, id: &PoolId, known: Option<&Material>) -> Result<Arc<Pool>, Fault> {
+        let known = known.and_then(|known| {
+            std::iter::once(&known.current).chain(&known.previous).find(|pool| pool.id() == id).map(Arc::clone)
+        });
+        if let Some(pool) = known {
+            return Ok(pool);
+        }
+        let object = self.objects.read(&Manifest::pool_key(&self.group, id), None, MAX_POOL_BYTES).await?;
+        let pool = Pool::new(object.ok_or(Fault::Missing)?.bytes).map_err(|_| Fault::Unusable("not a pool"))?;
+        if pool.id() == id { Ok(Arc::new(pool)) } else { Err(Fault::Unusable("pool is not what its name says")) }
+    }
+}
+
+impl<O: ReadObject> Source for MaterialSource<O> {
+    type Value = Material;
+
+    async fn load(&self, known: Option<&Material>) -> Result<Option<Material>, Fault> {
+        let tag = known.map(|known| &known.etag);
+        let Some(object) = self.objects.read(&Manifest::key(&self.group), tag, MAX_MANIFEST_BYTES).await? else {
+            return Ok(None);
+        };
+        let manifest = Manifest::from_json(&object.bytes).ok_or(Fault::Unusable("not a manifest"))?;
+        if manifest.group != self.group {
+            return Err(Fault::Unusable("manifest of another group"));
+        }
+        let previous = async {
+            match &manifest.previous {
+                None => Ok(None),
+                // A pool that is accepted no longer may have been deleted.
+                Some(previous) => match self.pool(&previous.id, known).await {
+                    Err(Fault::Missing | Fault::Forbidden(_)) => Ok(None),
+                    pool => pool.map(Some),
+                },
+            }
+        };
+        let (current, previous) = tokio::join!(self.pool(&manifest.pool.id, known), previous);
+        let (current, previous) = (current?, previous?);
+        if !manifest.pool.describes(&current) {
+            return Err(Fault::Unusable("pool is not the one that the manifest describes"));
+        }
+        Ok(Some(Material { json: object.bytes, etag: object.etag, current, previous, manifest }))
+    }
+}

@@ -1,0 +1,129 @@
+use std::net::IpAddr;
+
+use futures_util::future::try_join_all;
+use ports::{AssumeRole, Fault, ReadSecret, RoleSession, VersionSelector};
+use protocol::{Answer, AwsCredentials, Denial, DenialCode, Grant, SecretGrant, Want};
+
+use crate::{Broker, Ports, authorize::Spent, config::RoleAlias};
+
+/// AWS STS `AssumeRole`: the shortest session.
+const MIN_SESSION_SECONDS: u32 = 900;
+
+/// Why nothing was released.
+pub(crate) enum Unreleased {
+    /// There is no such thing.
+    Denied(Denial),
+    /// It could not be fetched.
+    Fault(Fault),
+}
+
+/// Fetches everything that the exchange wants, all at once. One want that cannot be had releases nothing.
+pub(crate) async fn release<P: Ports>(
+    broker: &Broker<P>,
+    spent: &Spent,
+    source_ip: IpAddr,
+) -> Result<Answer, Unreleased> {
+    let session_name = format!("{}@{}", spent.exchange().group(), spent.exchange().request_id());
+    let fetches = spent.exchange().wants().iter().enumerate().map(|(index, want)| {
+        let session_name = session_name.clone();
+        async move {
+            match grant(broker, want, session_name, source_ip).await {
+                Ok(grant) => Ok(grant),
+                Err(Fault::Missing) => Err(Unreleased::Denied(Denial { code: DenialCode::NotFound, want: index })),
+                Err(fault) => Err(Unreleased::Fault(fault)),
+            }
+        }
+    });
+    let granted = try_join_all(fetches).await?;
+    let ends = granted.iter().filter_map(|grant| match grant {
+        Grant::Aws(credentials) => Some(credentials.expires_at),
+        Grant::Secret(_) => None,
+    });
+    Ok(Answer { expires_at: ends.min(), granted })
+}
+
+async fn grant<P: Ports>(
+    broker: &Broker<P>,
+    want: &Want,
+    session_name: String,
+    source_ip: IpAddr,
+) -> Result<Grant, Fault> {
+    match want {
+        Want::Secret { id, version_id, version_stage } => {
+            let selector = VersionSelector { id: version_id.as_deref(), stage: version_stage.as_deref() };
+            let version = broker.adapters.secrets.read(id, selector).await?;
+            Ok(Grant::Secret(SecretGrant {
+                id: id.clone(),
+                version_id: version.version_id,
+                version_stages: version.version_stages,
+                value: version.value,
+            }))
+        }
+        Want::Aws { role, seconds } => {
+            let alias = broker.config.roles.get(role).ok_or(Fault::Missing)?;
+            let session = session(alias, *seconds, session_name, source_ip);
+            let credentials = broker.adapters.roles.assume(&session).await?;
+            Ok(Grant::Aws(AwsCredentials {
+                role: role.clone(),
+                access_key_id: credentials.access_key_id,
+                secret_access_key: credentials.secret_access_key,
+                session_token: credentials.session_token,
+                expires_at: credentials.expires_at,
+            }))
+        }
+    }
+}
+
+fn session(alias: &RoleAlias, seconds: Option<u32>, session_name: String, source_ip: IpAddr) -> RoleSession {
+    RoleSession {
+        role_arn: alias.role_arn.clone(),
+        session_name,
+        seconds: seconds.unwrap_or(alias.max_seconds).clamp(MIN_SESSION_SECONDS, alias.max_seconds),
+        policy: alias.bind_source_ip.then(|| bound_to(source_ip)),
+    }
+}
+
+/// A session policy under which credentials work from one address alone, and for what AWS services call on the
+/// caller's behalf.
+///
+/// Source: IAM User Guide, `aws:SourceIp` and `aws:ViaAWSService`. Not covered: calls through a VPC endpoint carry no
+/// `aws:SourceIp` and are denied.
+fn bound_to(source_ip: IpAddr) -> String {
+    serde_json::json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            { "Effect": "Allow", "Action": "*", "Resource": "*" },
+            {
+                "Effect": "Deny",
+                "Action": "*",
+                "Resource": "*",
+                "Condition": {
+                    "NotIpAddress": { "aws:SourceIp": source_ip.to_string() },
+                    "Bool": { "aws:ViaAWSService": "false" },
+                },
+            },
+        ],
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_stays_within_the_aliases_bounds() {
+        let alias = RoleAlias { role_arn: "arn".into(), max_seconds: 1800, bind_source_ip: false };
+        for (asked, given) in [(None, 1800), (Some(0), 900), (Some(1000), 1000), (Some(u32::MAX), 1800)] {
+            assert_eq!(session(&alias, asked, "s".into(), IpAddr::from([192, 0, 2, 1])).seconds, given, "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn a_bound_session_denies_every_other_address() {
+        let alias = RoleAlias { role_arn: "arn".into(), max_seconds: 900, bind_source_ip: true };
+        let policy = session(&alias, None, "s".into(), "2001:db8::1".parse().unwrap()).policy.unwrap();
+        let policy: serde_json::Value = serde_json::from_str(&policy).unwrap();
+        assert_eq!(policy["Statement"][1]["Condition"]["NotIpAddress"]["aws:SourceIp"], "2001:db8::1");
+    }
+}

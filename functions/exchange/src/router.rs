@@ -1,0 +1,41 @@
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::{HeaderName, HeaderValue, header},
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use web::{Caller, Problem};
+
+use crate::{Broker, Ports, exchange::exchange, manifest::manifest};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The routes of this function over a broker. A request must carry a [`Caller`], which the runner puts there.
+pub fn router<P: Ports>(broker: Arc<Broker<P>>) -> Router {
+    Router::new()
+        .route("/v2/exchange", post(exchange))
+        .route("/v2/manifest/{group}", get(manifest))
+        .route("/health", get(health))
+        .fallback(async |caller: Caller| Problem::NotFound { detail: None }.respond(&caller.request_id))
+        .method_not_allowed_fallback(async |caller: Caller| Problem::MethodNotAllowed.respond(&caller.request_id))
+        .layer(from_fn(with_request_id))
+        .with_state(broker)
+}
+
+/// Names the request in its answer, whatever that is.
+async fn with_request_id(caller: Caller, request: axum::extract::Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Ok(id) = HeaderValue::from_str(&caller.request_id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// `GET /health`: the process runs. It asks nothing of what the process depends on.
+async fn health() -> Response {
+    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], axum::Json(serde_json::json!({ "status": "ok" })))
+        .into_response()
+}

@@ -1,0 +1,45 @@
+use std::num::NonZeroU64;
+
+use protocol::{Group, KeySize};
+
+/// What a deployment decides, from environment variables that `template.yaml` sets.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `AUDIENCE`: what goes into manifests as `audience`.
+    pub audience: String,
+    /// `GROUPS`: the groups to rotate, separated by commas.
+    pub groups: Vec<Group>,
+    /// `KEY_SECRET`: name of the server key's secret.
+    pub key_secret: String,
+    /// `KEY_BITS`: the server key's length: 2048, 3072 or 4096.
+    pub key_size: KeySize,
+    /// `ACCEPT_SECONDS`: how long the pool that is replaced is accepted.
+    pub accept_seconds: NonZeroU64,
+    /// `URL_PARAMETER`: name of the parameter that holds the broker's URL.
+    pub url_parameter: String,
+}
+
+/// A setting that is missing or cannot be used.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("environment variable is missing or not valid: {0}")]
+pub struct ConfigError(pub &'static str);
+
+impl Config {
+    /// Reads the settings through `variable`, which gives the value of an environment variable.
+    ///
+    /// # Errors
+    /// The first variable that is missing or not valid.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let required = |name| variable(name).filter(|value| !value.is_empty()).ok_or(ConfigError(name));
+        let groups: Result<Vec<Group>, _> = required("GROUPS")?.split(',').map(|name| name.trim().parse()).collect();
+        let bits: u32 = required("KEY_BITS")?.parse().map_err(|_| ConfigError("KEY_BITS"))?;
+        Ok(Self {
+            audience: required("AUDIENCE")?,
+            groups: groups.map_err(|_| ConfigError("GROUPS"))?,
+            key_secret: required("KEY_SECRET")?,
+            key_size: bits.try_into().map_err(|_| ConfigError("KEY_BITS"))?,
+            accept_seconds: required("ACCEPT_SECONDS")?.parse().map_err(|_| ConfigError("ACCEPT_SECONDS"))?,
+            url_parameter: required("URL_PARAMETER")?,
+        })
+    }
+}

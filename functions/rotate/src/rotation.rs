@@ -1,0 +1,212 @@
+use aws_lc_rs::digest::{SHA256, digest};
+use ports::{
+    AppendSecret, Clock, ETag, Fault, ListObjects, Precondition, ReadObject, ReadParameter, ReadSecret, SecretVersion,
+    Stage, VersionSelector, WriteObject,
+};
+use protocol::{Group, Jwk, Manifest, Pool, PoolEntry, Random, SecretValue, ServerKey};
+use serde::Serialize;
+
+use crate::Config;
+
+/// The largest manifest, in bytes.
+const MAX_MANIFEST_BYTES: usize = 16 * 1024;
+
+/// Every manifest's key starts with it.
+const GROUPS_PREFIX: &str = "groups/";
+
+/// What a rotation works on.
+#[derive(Clone, Debug)]
+pub struct Adapters<O, S, P, C> {
+    /// Manifests and pools.
+    pub objects: O,
+    /// The server key.
+    pub secrets: S,
+    /// The broker's URL.
+    pub parameters: P,
+    /// The time.
+    pub clock: C,
+}
+
+/// What a rotation did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether a new server key was made. Otherwise an earlier run's, or the one in use, was given to the groups that
+    /// did not have it.
+    pub new_server_key: bool,
+    /// The server key that every group's manifest names now.
+    pub kid: String,
+    /// The groups that got a new generation.
+    pub rotated: Vec<Rotated>,
+}
+
+/// A group's new generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rotated {
+    /// The group.
+    pub group: String,
+    /// Its generation now.
+    pub generation: u64,
+    /// Its pool now.
+    pub pool_id: String,
+}
+
+/// Why a rotation stopped. What it had committed stays; running it again goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateError {
+    /// A service gave no answer.
+    #[error("could not {step}")]
+    Fault {
+        /// What was to be done.
+        step: &'static str,
+        /// Why it could not.
+        #[source]
+        source: Fault,
+    },
+    /// Somebody else rotates at this moment.
+    #[error("another rotation is under way")]
+    Interleaved,
+    /// The secret holds something else than a server key.
+    #[error("the server key's secret does not hold a key")]
+    InvalidKey,
+}
+
+/// A group's manifest as it was found.
+type Found = Option<(Manifest, ETag)>;
+
+/// Gives every group a new pool under a new server key; or, where some groups do not have the current server key,
+/// gives it to those: they are new, or an earlier run ended before it came to them.
+///
+/// The order is key, pools, manifests. The old key becomes `AWSPREVIOUS` and stays live, so clients with an old
+/// manifest go on. Two runs cannot interleave: the key is written by compare-and-swap, each manifest by If-Match.
+///
+/// # Errors
+/// The first step that failed.
+pub async fn rotate<O, S, P, C>(
+    config: &Config,
+    adapters: &Adapters<O, S, P, C>,
+    random: &dyn Random,
+) -> Result<Report, RotateError>
+where
+    O: ReadObject + ListObjects + WriteObject,
+    S: ReadSecret + AppendSecret,
+    P: ReadParameter,
+    C: Clock,
+{
+    let url = adapters.parameters.read(&config.url_parameter).await.map_err(step("read the broker's url"))?;
+    // Listed, since reading what is not there looks like a lack of permission.
+    let listed = adapters.objects.list(GROUPS_PREFIX).await.map_err(step("list the manifests"))?;
+    let mut found = Vec::with_capacity(config.groups.len());
+    for group in &config.groups {
+        let key = Manifest::key(group);
+        let exists = listed.iter().any(|object| object.key == key);
+        found.push((group, if exists { Some(manifest(&adapters.objects, group).await?) } else { None }));
+    }
+    let current = version(&adapters.secrets, config, Stage::Current).await?;
+    let current_key = current.as_ref().map(public_key).transpose()?;
+    let lacks_current = |found: &Found| match (found, &current_key) {
+        (Some((manifest, _)), Some(current)) => manifest.server_key != *current,
+        (None, _) | (_, None) => true,
+    };
+
+    let unfinished = current_key.is_some() && found.iter().any(|(_, found)| lacks_current(found));
+    let server_key = match current_key.clone() {
+        Some(current) if unfinished => {
+            found.retain(|(_, found)| lacks_current(found));
+            current
+        }
+        _ => new_key(config, &adapters.secrets, current.as_ref()).await?,
+    };
+
+    let mut pools = Vec::with_capacity(found.len());
+    for (group, found) in found {
+        pools.push((group, found, new_pool(&adapters.objects, group, random).await?));
+    }
+    let mut rotated = Vec::with_capacity(pools.len());
+    for (group, found, pool) in pools {
+        let accept_until = adapters.clock.unix_seconds() + config.accept_seconds.get();
+        let audience = config.audience.clone();
+        let (manifest, precondition) = match found {
+            None => {
+                let first = Manifest::first(group.clone(), audience, url.clone(), server_key.clone(), pool);
+                (first, Precondition::Absent)
+            }
+            Some((old, tag)) => {
+                let next = old.next(audience, url.clone(), server_key.clone(), pool, accept_until);
+                (next, Precondition::Unchanged(tag))
+            }
+        };
+        adapters
+            .objects
+            .write(&Manifest::key(group), manifest.to_json(), "application/json", precondition)
+            .await
+            .map_err(step("write a manifest"))?;
+        rotated.push(Rotated {
+            group: group.to_string(),
+            generation: manifest.generation,
+            pool_id: manifest.pool.id.to_string(),
+        });
+    }
+    Ok(Report { new_server_key: !unfinished, kid: server_key.kid().to_string(), rotated })
+}
+
+async fn manifest(objects: &impl ReadObject, group: &Group) -> Result<(Manifest, ETag), RotateError> {
+    let read = async {
+        let object = objects.read(&Manifest::key(group), None, MAX_MANIFEST_BYTES).await?.ok_or(Fault::Missing)?;
+        let manifest = Manifest::from_json(&object.bytes).filter(|manifest| manifest.group == *group);
+        Ok((manifest.ok_or(Fault::Unusable("not this group's manifest"))?, object.etag))
+    };
+    read.await.map_err(step("read a manifest"))
+}
+
+async fn version(
+    secrets: &impl ReadSecret,
+    config: &Config,
+    stage: Stage,
+) -> Result<Option<SecretVersion>, RotateError> {
+    match secrets.read(&config.key_secret, VersionSelector { id: None, stage: Some(stage.label()) }).await {
+        Err(Fault::Missing) => Ok(None),
+        version => version.map(Some).map_err(step("read the server key")),
+    }
+}
+
+fn public_key(version: &SecretVersion) -> Result<Jwk, RotateError> {
+    let SecretValue::Text(pem) = &version.value else { return Err(RotateError::InvalidKey) };
+    let key = ServerKey::from_pem(pem.expose()).map_err(|_| RotateError::InvalidKey)?;
+    Ok(key.public().clone())
+}
+
+/// Makes a server key and stores it, unless somebody else stored one since `current` was read.
+async fn new_key<S: ReadSecret + AppendSecret>(
+    config: &Config,
+    secrets: &S,
+    current: Option<&SecretVersion>,
+) -> Result<Jwk, RotateError> {
+    // The previous version is part of the token, so that an operator can move the labels back and rotate again.
+    let previous = version(secrets, config, Stage::Previous).await?;
+    let seen = [current, previous.as_ref()].map(|version| version.map_or("none", |version| &version.version_id));
+    let token: String = digest(&SHA256, format!("countersign/rotate {} {}", seen[0], seen[1]).as_bytes())
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let pem = ServerKey::generate(config.key_size);
+    let public = ServerKey::from_pem(pem.expose()).map_err(|_| RotateError::InvalidKey)?.public().clone();
+    secrets.append(&config.key_secret, &pem, &token).await.map_err(step("store the server key"))?;
+    Ok(public)
+}
+
+async fn new_pool(objects: &impl WriteObject, group: &Group, random: &dyn Random) -> Result<PoolEntry, RotateError> {
+    let pool = Pool::generate(random);
+    let entry = PoolEntry::of(group, &pool);
+    objects
+        .write(&entry.key, pool.expose().to_vec(), "text/plain", Precondition::Absent)
+        .await
+        .map_err(step("write a pool"))?;
+    Ok(entry)
+}
+
+fn step(step: &'static str) -> impl FnOnce(Fault) -> RotateError {
+    move |source| {
+        if matches!(source, Fault::Conflict) { RotateError::Interleaved } else { RotateError::Fault { step, source } }
+    }
+}
