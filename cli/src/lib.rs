@@ -1,1 +1,32 @@
-//! x
+//! Countersign's client: proves that this machine holds its group's pool, and receives what policy allows.
+//!
+//! ```no_run
+//! use countersign::{Client, Group, Grant, MaterialDir, Want};
+//!
+//! # async fn example() -> Result<(), countersign::Error> {
+//! let group: Group = "web".parse().expect("a group's name");
+//! let client = Client::new(MaterialDir::new("/var/lib/countersign"), group)?;
+//! let want = Want::Secret { id: "app/db".into(), version_id: None, version_stage: None };
+//! let answer = client.exchange(&[want]).await?;
+//! if let Grant::Secret(secret) = &answer.granted[0] {
+//!     let password: &[u8] = secret.value.expose();
+//! }
+//! # Ok(())
+//! # }
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod client;
+mod error;
+mod http;
+mod material;
+mod origin;
+mod retry;
+
+pub use client::Client;
+pub use error::Error;
+pub use material::{Material, MaterialDir};
+pub use origin::{InvalidOrigin, Origin};
+pub use protocol::{
+    Answer, AwsCredentials, Denial, DenialCode, Grant, Group, Manifest, Pool, Secret, SecretGrant, SecretValue, Want,
+};

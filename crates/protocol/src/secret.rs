@@ -24,6 +24,14 @@ impl<T: Zeroize> Secret<T> {
         &self.0
     }
 
+    /// Takes the secret out of custody. Search for this name as well.
+    pub fn take(&mut self) -> T
+    where
+        T: Default,
+    {
+        std::mem::take(&mut self.0)
+    }
+
     pub(crate) const fn expose_mut(&mut self) -> &mut T {
         &mut self.0
     }

@@ -28,7 +28,6 @@ pub trait Ports: Send + Sync + 'static {
 }
 
 /// The adapters themselves.
-#[derive(Clone, Debug)]
 pub struct Adapters<P: Ports> {
     /// Manifests, pools and policies.
     pub objects: P::Objects,

@@ -1,0 +1,183 @@
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use protocol::{Answer, Group, Request, SystemRandom, Want};
+use reqwest::{StatusCode, header};
+use serde::Deserialize;
+
+use crate::{
+    Error, Material, MaterialDir, Origin, http,
+    retry::{pause, share},
+};
+
+/// The largest answer, in bytes: 16 secrets of 64 KiB with room for encodings.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// How often one exchange is tried.
+const MAX_TRIES: u32 = 5;
+
+/// A client of one group.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    materials: MaterialDir,
+    group: Group,
+    origin: Option<Origin>,
+    url: Option<String>,
+    timeout: Duration,
+}
+
+/// The members of a problem (RFC 9457) that a client uses.
+#[derive(Deserialize)]
+struct Problem {
+    detail: Option<String>,
+}
+
+/// How one try ended.
+enum Tried {
+    Answered(Box<Answer>),
+    /// It is worth another try, after what the broker asked for.
+    Again(Error, Option<Duration>),
+}
+
+impl Client {
+    /// A client that proves itself with the group's material in this folder.
+    ///
+    /// # Errors
+    /// [`Error::Http`].
+    pub fn new(materials: MaterialDir, group: Group) -> Result<Self, Error> {
+        let http = http::client().map_err(Error::Http)?;
+        Ok(Self { http, materials, group, origin: None, url: None, timeout: Duration::from_secs(30) })
+    }
+
+    /// Names the place that missing or outdated material is pulled from.
+    #[must_use]
+    pub fn pull_from(self, origin: Option<Origin>) -> Self {
+        Self { origin, ..self }
+    }
+
+    /// Sends requests to this URL in place of the manifest's.
+    #[must_use]
+    pub fn url(self, url: Option<String>) -> Self {
+        Self { url, ..self }
+    }
+
+    /// How long an exchange may take, tries and pauses included. By default 30 seconds.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Pulls the group's material and stores it.
+    ///
+    /// # Errors
+    /// [`Error::Pull`], [`Error::File`]; [`Error::NoMaterial`] where no origin was named.
+    pub async fn pull(&self) -> Result<Material, Error> {
+        let origin = self.origin.as_ref().ok_or_else(|| Error::NoMaterial(self.materials.path().to_owned()))?;
+        let material = origin.fetch(&self.group).await?;
+        self.materials.save(&material)?;
+        Ok(material)
+    }
+
+    /// Obtains everything in `wants`, or nothing.
+    ///
+    /// Throttling, server errors and network errors are tried again, with a new request each time. Where the broker
+    /// refuses the request and an origin is named, the material is pulled again, once.
+    ///
+    /// # Errors
+    /// What the last try ended with.
+    pub async fn exchange(&self, wants: &[Want]) -> Result<Answer, Error> {
+        tokio::time::timeout(self.timeout, self.try_until_answered(wants)).await.map_err(|_| Error::TimedOut)?
+    }
+
+    async fn try_until_answered(&self, wants: &[Want]) -> Result<Answer, Error> {
+        let mut material = match self.materials.load(&self.group) {
+            Err(Error::NoMaterial(_)) if self.origin.is_some() => self.pull().await?,
+            material => material?,
+        };
+        let mut pulled_again = false;
+        let mut tries = 1;
+        loop {
+            match self.try_once(&material, wants, tries).await {
+                Ok(Tried::Answered(answer)) => return Ok(*answer),
+                Ok(Tried::Again(error, _)) if tries == MAX_TRIES => return Err(error),
+                Ok(Tried::Again(_, asked_for)) => tokio::time::sleep(pause(tries, asked_for)).await,
+                Err(Error::Refused { .. }) if self.origin.is_some() && !pulled_again => {
+                    // The broker looks for a generation that it does not know once a second at most.
+                    tokio::time::sleep(Duration::from_secs(1) + share(Duration::from_secs(1))).await;
+                    material = self.pull().await?;
+                    pulled_again = true;
+                }
+                Err(error) => return Err(error),
+            }
+            tries += 1;
+        }
+    }
+
+    async fn try_once(&self, material: &Material, wants: &[Want], tries: u32) -> Result<Tried, Error> {
+        let now = unix_seconds();
+        let Request { body, pending } = Request::build(&material.manifest, &material.pool, wants, now, &SystemRandom)?;
+        let url = self.url.as_deref().unwrap_or(&material.manifest.url).trim_end_matches('/');
+        let sent = self
+            .http
+            .post(format!("{url}/v2/exchange"))
+            .header(header::CONTENT_TYPE, "application/jose")
+            .header(header::ACCEPT, "application/jose, application/problem+json")
+            .timeout(Duration::from_secs(15))
+            .body(body)
+            .send()
+            .await;
+        let response = match sent {
+            Ok(response) => response,
+            Err(source) => return Ok(Tried::Again(Error::Unreachable { tries, source }, None)),
+        };
+        let status = response.status();
+        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let request_id = text("x-request-id").unwrap_or_else(|| "unknown".to_owned());
+        let date = text("date");
+        let asked_for = text("retry-after").and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+        if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+            return Ok(Tried::Again(Error::Unavailable { status: status.as_u16(), tries }, asked_for));
+        }
+        let unexpected = Error::Unexpected { status: status.as_u16() };
+        let body = match http::body(response, MAX_ANSWER_BYTES).await {
+            Ok(Some(body)) => body,
+            Ok(None) => return Err(unexpected),
+            Err(source) => return Ok(Tried::Again(Error::Unreachable { tries, source }, None)),
+        };
+        match status {
+            StatusCode::OK => {
+                let body = str::from_utf8(&body).map_err(|_| unexpected)?;
+                Ok(Tried::Answered(Box::new(pending.open(body)?)))
+            }
+            StatusCode::UNAUTHORIZED => {
+                let clock_difference = date.and_then(|date| difference(&date, now));
+                Err(Error::Refused { request_id, clock_difference })
+            }
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
+                let problem: Option<Problem> = serde_json::from_slice(&body).ok();
+                let detail = problem.and_then(|problem| problem.detail).ok_or(unexpected)?;
+                let denial = pending.open_denial(&detail)?;
+                let want = wants.get(denial.want).map(describe).unwrap_or_default();
+                Err(Error::Denied { code: denial.code, want, request_id })
+            }
+            _ => Err(unexpected),
+        }
+    }
+}
+
+fn describe(want: &Want) -> String {
+    match want {
+        Want::Secret { id, .. } => format!("secret {id}"),
+        Want::Aws { role, .. } => format!("role {role}"),
+    }
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// How far an HTTP date (RFC 9110 section 5.6.7) is ahead of `now`, in seconds.
+fn difference(date: &str, now: u64) -> Option<i64> {
+    let theirs = httpdate::parse_http_date(date).ok()?.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    i64::try_from(theirs).ok()?.checked_sub(i64::try_from(now).ok()?)
+}

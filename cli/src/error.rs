@@ -1,0 +1,153 @@
+use std::{io, path::PathBuf};
+
+use protocol::{ClientError, DenialCode};
+
+/// Why nothing was received.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no material of this group on this machine.
+    #[error("no material of this group in {}", .0.display())]
+    NoMaterial(PathBuf),
+    /// Others than the owner can read a pool, or write what a client believes.
+    #[error("{} is open to others: mode {mode:04o}", .path.display())]
+    OpenToOthers {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+        /// The mode that it should have.
+        wanted: u32,
+    },
+    /// A file is not what it should be.
+    #[error("{} is damaged: {reason}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {action} {}", .path.display())]
+    File {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The place that material is pulled from did not give it.
+    #[error("cannot pull {what}")]
+    Pull {
+        /// Which file.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The broker refused the request without saying why.
+    #[error("the broker refused the request (request id {request_id})")]
+    Refused {
+        /// Under this id the broker's audit log holds the reason.
+        request_id: String,
+        /// The broker's clock minus this machine's, in seconds, where the broker told.
+        clock_difference: Option<i64>,
+    },
+    /// Policy does not allow a want, or there is no such thing.
+    #[error("{}: {want} (request id {request_id})", describe(.code))]
+    Denied {
+        /// Which of the two.
+        code: DenialCode,
+        /// What was wanted.
+        want: String,
+        /// Under this id the broker's audit log holds the event.
+        request_id: String,
+    },
+    /// The broker could not answer, and trying again did not help.
+    #[error("the broker cannot answer (status {status}, {tries} tries)")]
+    Unavailable {
+        /// Its last status.
+        status: u16,
+        /// How often it was asked.
+        tries: u32,
+    },
+    /// The broker was not reached.
+    #[error("the broker cannot be reached ({tries} tries)")]
+    Unreachable {
+        /// How often it was tried.
+        tries: u32,
+        /// Why not, the last time.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Nothing was received within the time given.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The broker gave an answer that this client does not understand.
+    #[error("the broker's answer has status {status}, which this client does not expect")]
+    Unexpected {
+        /// The answer's status.
+        status: u16,
+    },
+    /// The request could not be made, or the answer was not for it.
+    #[error(transparent)]
+    Protocol(#[from] ClientError),
+    /// No HTTP client could be made.
+    #[error("cannot set up HTTP")]
+    Http(#[source] reqwest::Error),
+}
+
+const fn describe(code: &DenialCode) -> &'static str {
+    match code {
+        DenialCode::Denied => "policy does not allow",
+        DenialCode::NotFound => "there is no",
+    }
+}
+
+impl Error {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoMaterial(_) => "fetch it: countersign pull --group NAME --from s3://BUCKET".into(),
+            Self::OpenToOthers { path, wanted, .. } => format!("chmod {wanted:o} {}", path.display()),
+            Self::Damaged { .. } => "fetch it again: countersign pull".into(),
+            Self::File { .. } => "check the path and who owns it; --material names another folder".into(),
+            Self::Pull { .. } => "check --from, the group's name, and that this machine may read there".into(),
+            Self::Refused { clock_difference: Some(difference), .. } if difference.abs() > 25 => {
+                format!("this machine's clock differs from the broker's by {} s: set it", difference.abs())
+            }
+            Self::Refused { .. } => {
+                "the material may be outdated: countersign pull; the broker's audit log tells the reason".into()
+            }
+            Self::Denied { code: DenialCode::Denied, .. } => {
+                "a policy under policies/ of the broker's bucket must permit it for this group".into()
+            }
+            Self::Denied { code: DenialCode::NotFound, .. } => "check the name, the version and the stage".into(),
+            Self::Unavailable { .. } => "try again later; the broker's log tells what it waits for".into(),
+            Self::Unreachable { .. } => "check the network and the url in the manifest, or give --url".into(),
+            Self::TimedOut => "check the network, or give more time with --timeout".into(),
+            Self::Unexpected { .. } => "check that the url is a Countersign broker's".into(),
+            Self::Protocol(ClientError::ForeignAnswer | ClientError::MalformedAnswer) => {
+                "something between here and the broker answers in its place: check the url".into()
+            }
+            Self::Protocol(_) => "fetch the material again: countersign pull".into(),
+            Self::Http(_) => "check that this system has CA certificates; SSL_CERT_FILE names a bundle".into(),
+        }
+    }
+
+    /// The exit code of the command.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::NoMaterial(_) | Self::OpenToOthers { .. } | Self::Damaged { .. } | Self::Pull { .. } => 3,
+            Self::Refused { .. } => 4,
+            Self::Denied { code: DenialCode::Denied, .. } => 5,
+            Self::Denied { code: DenialCode::NotFound, .. } => 6,
+            Self::Unavailable { .. } | Self::Unreachable { .. } | Self::TimedOut => 7,
+            Self::Unexpected { .. } | Self::Protocol(_) => 8,
+            Self::File { .. } | Self::Http(_) => 1,
+        }
+    }
+}

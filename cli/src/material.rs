@@ -1,0 +1,131 @@
+use std::{
+    fs::{self, DirBuilder, File},
+    io::{ErrorKind, Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use protocol::{Group, MAX_POOL_BYTES, Manifest, Pool, Secret};
+
+use crate::Error;
+
+/// The largest manifest, in bytes.
+pub(crate) const MAX_MANIFEST_BYTES: usize = 16 * 1024;
+
+/// What a client proves itself with: a manifest and the pool that it describes.
+#[derive(Debug)]
+pub struct Material {
+    /// The public description.
+    pub manifest: Manifest,
+    /// The secret.
+    pub pool: Pool,
+}
+
+/// Material on disk, in the layout of the broker's bucket: `groups/<group>/manifest.json` and
+/// `groups/<group>/pools/<pool id>`.
+///
+/// Folders get mode 0700 and files 0600. A pool that group or others can read is refused, and so is a manifest that
+/// they can write. Not checked: the folders above, and access control lists.
+#[derive(Clone, Debug)]
+pub struct MaterialDir(PathBuf);
+
+impl MaterialDir {
+    /// Material in this folder, which need not exist yet.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self(folder.into())
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The groups that there is material of.
+    #[must_use]
+    pub fn groups(&self) -> Vec<Group> {
+        let Ok(entries) = fs::read_dir(self.0.join("groups")) else { return Vec::new() };
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+    }
+
+    /// Reads a group's material.
+    ///
+    /// # Errors
+    /// [`Error::NoMaterial`], [`Error::OpenToOthers`], [`Error::Damaged`], [`Error::File`].
+    pub fn load(&self, group: &Group) -> Result<Material, Error> {
+        let path = self.0.join(Manifest::key(group));
+        let json = match read(&path, MAX_MANIFEST_BYTES, 0o022, 0o600) {
+            Err(Error::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                return Err(Error::NoMaterial(self.0.clone()));
+            }
+            json => json?,
+        };
+        let manifest = Manifest::from_json(json.expose())
+            .filter(|manifest| manifest.group == *group)
+            .ok_or(Error::Damaged { path, reason: "not this group's manifest" })?;
+        let path = self.0.join(&manifest.pool.key);
+        let mut bytes = read(&path, MAX_POOL_BYTES, 0o077, 0o600)?;
+        let pool = Pool::new(bytes.take()).ok().filter(|pool| manifest.pool.describes(pool));
+        let pool = pool.ok_or(Error::Damaged { path, reason: "not the pool that the manifest describes" })?;
+        Ok(Material { manifest, pool })
+    }
+
+    /// Writes a group's material, each file at once and the manifest last, and deletes pools that are accepted no
+    /// longer.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn save(&self, material: &Material) -> Result<(), Error> {
+        let Material { manifest, pool } = material;
+        let pool_path = self.0.join(&manifest.pool.key);
+        replace(&pool_path, pool.expose())?;
+        replace(&self.0.join(Manifest::key(&manifest.group)), &manifest.to_json())?;
+        let previous = manifest.previous.as_ref().map(|previous| previous.id.as_str());
+        let pools = pool_path.parent().and_then(|folder| fs::read_dir(folder).ok());
+        for entry in pools.into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if name != manifest.pool.id.as_str() && previous.is_none_or(|previous| name != previous) {
+                let path = entry.path();
+                fs::remove_file(&path).map_err(|source| Error::File { action: "delete", path, source })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a file none of whose `forbidden` mode bits are set.
+pub(crate) fn read(path: &Path, limit: usize, forbidden: u32, wanted: u32) -> Result<Secret<Vec<u8>>, Error> {
+    let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    // Of the open file: what is checked is what is read.
+    let metadata = file.metadata().map_err(failed)?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & forbidden != 0 {
+        return Err(Error::OpenToOthers { path: path.to_owned(), mode, wanted });
+    }
+    let length = usize::try_from(metadata.size()).unwrap_or(usize::MAX);
+    if length > limit {
+        return Err(Error::Damaged { path: path.to_owned(), reason: "too large" });
+    }
+    let mut bytes = Vec::with_capacity(length + 1);
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > limit {
+        return Err(Error::Damaged { path: path.to_owned(), reason: "too large" });
+    }
+    Ok(Secret::new(bytes))
+}
+
+/// Puts a file of mode 0600 in the place of another at once.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let write = || {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        // tempfile creates with mode 0600.
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)
+    };
+    write().map(|_| ()).map_err(|source| Error::File { action: "write", path: path.to_owned(), source })
+}

@@ -1,0 +1,205 @@
+//! Rotations from nothing, one after another, ended in the middle, and side by side.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{collections::BTreeMap, num::NonZeroU64};
+
+use ports::{
+    Fault, ReadSecret as _, Stage, VersionSelector, WriteObject,
+    memory::{Failing, ManualClock, MemoryObjects, MemoryParameters, MemorySecrets},
+};
+use protocol::{KeySize, Manifest, Pool, SecretValue, ServerKey, SystemRandom};
+use rotate::{Adapters, Config, Report, RotateError, rotate};
+
+const NOW: u64 = 1_800_000_000;
+const KEY: &str = "countersign/server-key";
+
+type World<O = MemoryObjects> = Adapters<O, MemorySecrets, MemoryParameters, ManualClock>;
+
+fn config(groups: &[&str]) -> Config {
+    Config {
+        audience: "countersign".into(),
+        groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
+        key_secret: KEY.into(),
+        key_size: KeySize::Rsa2048,
+        accept_seconds: NonZeroU64::new(3600).unwrap(),
+        url_parameter: "/countersign/url".into(),
+    }
+}
+
+fn world() -> World {
+    let parameters = BTreeMap::from([("/countersign/url".to_owned(), "https://broker.example/prod".to_owned())]);
+    Adapters {
+        objects: MemoryObjects::default(),
+        secrets: MemorySecrets::default(),
+        parameters: MemoryParameters(parameters),
+        clock: ManualClock::new(NOW),
+    }
+}
+
+async fn run(groups: &[&str], world: &World) -> Result<Report, RotateError> {
+    rotate(&config(groups), world, &SystemRandom).await
+}
+
+fn manifest(objects: &MemoryObjects, group: &str) -> Manifest {
+    Manifest::from_json(&objects.peek(&Manifest::key(&group.parse().unwrap())).unwrap()).unwrap()
+}
+
+async fn kid(secrets: &MemorySecrets, stage: Stage) -> String {
+    let selector = VersionSelector { id: None, stage: Some(stage.label()) };
+    let SecretValue::Text(pem) = secrets.read(KEY, selector).await.unwrap().value else { panic!("not text") };
+    ServerKey::from_pem(pem.expose()).unwrap().public().kid().to_string()
+}
+
+#[tokio::test]
+async fn an_empty_deployment_gets_its_first_generation() {
+    let world = world();
+    let report = run(&["web", "batch"], &world).await.unwrap();
+    assert!(report.new_server_key);
+    assert_eq!(report.rotated.len(), 2);
+    for group in ["web", "batch"] {
+        let manifest = manifest(&world.objects, group);
+        assert_eq!((manifest.generation, &manifest.previous), (1, &None));
+        assert_eq!(manifest.url, "https://broker.example/prod");
+        assert_eq!(manifest.server_key.kid().as_str(), kid(&world.secrets, Stage::Current).await);
+        let pool = Pool::new(world.objects.peek(&manifest.pool.key).unwrap()).unwrap();
+        assert!(manifest.pool.describes(&pool));
+    }
+    assert_ne!(manifest(&world.objects, "web").pool.id, manifest(&world.objects, "batch").pool.id);
+}
+
+#[tokio::test]
+async fn no_object_holds_a_private_key() {
+    let world = world();
+    run(&["web"], &world).await.unwrap();
+    for key in world.objects.keys() {
+        let bytes = world.objects.peek(&key).unwrap();
+        assert!(!bytes.windows(11).any(|window| window == b"PRIVATE KEY"), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn the_next_generation_keeps_the_one_before_alive() {
+    let world = world();
+    run(&["web"], &world).await.unwrap();
+    let first = manifest(&world.objects, "web");
+    let report = run(&["web"], &world).await.unwrap();
+    let second = manifest(&world.objects, "web");
+    assert!(report.new_server_key);
+    assert_eq!(second.generation, 2);
+    assert_ne!(second.server_key, first.server_key);
+    let previous = second.previous.clone().unwrap();
+    assert_eq!((previous.id, previous.accept_until), (first.pool.id.clone(), NOW + 3600));
+    assert!(world.objects.peek(&first.pool.key).is_some(), "the old pool is still there");
+    assert_eq!(kid(&world.secrets, Stage::Previous).await, first.server_key.kid().as_str());
+    assert_eq!(kid(&world.secrets, Stage::Current).await, second.server_key.kid().as_str());
+}
+
+#[tokio::test]
+async fn a_new_group_gets_the_key_in_use_and_disturbs_nobody() {
+    let world = world();
+    run(&["web"], &world).await.unwrap();
+    let web = manifest(&world.objects, "web");
+    let report = run(&["web", "edge"], &world).await.unwrap();
+    assert!(!report.new_server_key);
+    assert_eq!(report.rotated.len(), 1);
+    assert_eq!(manifest(&world.objects, "web"), web);
+    assert_eq!(manifest(&world.objects, "edge").server_key, web.server_key);
+}
+
+/// A bucket that fails from the given write on.
+#[derive(Clone)]
+struct Breaking {
+    objects: MemoryObjects,
+    writes_left: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl ports::ReadObject for Breaking {
+    async fn read(&self, key: &str, known: Option<&ports::ETag>, limit: usize) -> Result<Option<ports::Object>, Fault> {
+        self.objects.read(key, known, limit).await
+    }
+}
+
+impl ports::ListObjects for Breaking {
+    async fn list(&self, prefix: &str) -> Result<Vec<ports::Listed>, Fault> {
+        self.objects.list(prefix).await
+    }
+}
+
+impl WriteObject for Breaking {
+    async fn write(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        content_type: &'static str,
+        precondition: ports::Precondition,
+    ) -> Result<(), Fault> {
+        use std::sync::atomic::Ordering;
+        let left = self.writes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        left.map_err(|_| Fault::Unavailable("broken".into()))?;
+        self.objects.write(key, bytes, content_type, precondition).await
+    }
+}
+
+#[tokio::test]
+async fn a_crash_at_any_write_leaves_the_old_generation_whole_and_the_next_run_finishes() {
+    for writes in 0..4 {
+        let world = world();
+        run(&["web", "batch"], &world).await.unwrap();
+        let before = ["web", "batch"].map(|group| manifest(&world.objects, group));
+
+        let objects = Breaking { objects: world.objects.clone(), writes_left: std::sync::Arc::new(writes.into()) };
+        let breaking = Adapters {
+            objects,
+            secrets: world.secrets.clone(),
+            parameters: world.parameters.clone(),
+            clock: world.clock.clone(),
+        };
+        let crashed = rotate(&config(&["web", "batch"]), &breaking, &SystemRandom).await;
+        assert!(matches!(crashed, Err(RotateError::Fault { .. })), "after {writes} writes");
+        for before in &before {
+            let now = manifest(&world.objects, before.group.as_str());
+            let pool = Pool::new(world.objects.peek(&now.pool.key).unwrap()).unwrap();
+            assert!(now.pool.describes(&pool) && now.accepts(&before.pool.id, NOW), "after {writes} writes");
+        }
+        assert_eq!(kid(&world.secrets, Stage::Previous).await, before[0].server_key.kid().as_str());
+
+        let report = run(&["web", "batch"], &world).await.unwrap();
+        assert!(!report.new_server_key, "after {writes} writes");
+        for before in &before {
+            let now = manifest(&world.objects, before.group.as_str());
+            assert_eq!(now.generation, 2, "after {writes} writes");
+            assert_eq!(now.server_key.kid().as_str(), kid(&world.secrets, Stage::Current).await);
+        }
+        assert_eq!(kid(&world.secrets, Stage::Previous).await, before[0].server_key.kid().as_str());
+    }
+}
+
+#[tokio::test]
+async fn of_two_rotations_from_one_state_one_gives_way() {
+    let world = world();
+    run(&["web"], &world).await.unwrap();
+    // The second one reads its state before the first one writes the key.
+    world.secrets.switch.set(Failing::Slow(std::time::Duration::from_millis(20)));
+    let groups = ["web"];
+    let (one, other) = tokio::join!(run(&groups, &world), run(&groups, &world));
+    let interleaved = [&one, &other].into_iter().filter(|run| matches!(run, Err(RotateError::Interleaved))).count();
+    assert_eq!(interleaved, 1, "{one:?} {other:?}");
+    world.secrets.switch.set(Failing::No);
+    let now = manifest(&world.objects, "web");
+    assert_eq!(now.generation, 2);
+    assert_eq!(now.server_key.kid().as_str(), kid(&world.secrets, Stage::Current).await);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_not_replaced() {
+    let world = world();
+    run(&["web"], &world).await.unwrap();
+    let key = Manifest::key(&"web".parse().unwrap());
+    world.objects.put(&key, "{}");
+    assert!(matches!(run(&["web"], &world).await, Err(RotateError::Fault { .. })));
+    assert_eq!(world.objects.peek(&key).unwrap(), b"{}");
+
+    let world = self::world();
+    world.secrets.put(KEY, SecretValue::Text(protocol::Secret::new("not a key".into())));
+    assert!(matches!(run(&["web"], &world).await, Err(RotateError::InvalidKey)));
+}

@@ -1,0 +1,57 @@
+# What the scripts share. Sourced, not run.
+# shellcheck shell=bash
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+tools=$root/.tools
+export PIP_DISABLE_PIP_VERSION_CHECK=1 SAM_CLI_TELEMETRY=0
+
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+# A step of a script, with the time since its start.
+started=$SECONDS
+say() {
+  printf '\n[%3ds] %s\n' $((SECONDS - started)) "$*"
+}
+
+need_rust() {
+  command -v cargo >/dev/null || die "Rust is missing: install it from https://rustup.rs"
+}
+
+# Makes the tools of local/requirements/NAME.txt, each file in a virtual environment of its own, and puts them on PATH.
+use() {
+  local name file dir
+  for name in "$@"; do
+    file=$root/local/requirements/$name.txt dir=$tools/$name
+    if ! cmp -s "$file" "$dir/installed.txt"; then
+      python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
+        die "Python 3.10 or later with its venv module is missing (Debian: apt install python3-venv)"
+      printf 'installing %s into %s\n' "$name" "${dir#"$root"/}"
+      rm -rf "$dir"
+      python3 -m venv "$dir"
+      "$dir/bin/pip" install --quiet --requirement "$file" || die "pip could not install ${file#"$root"/}"
+      cp "$file" "$dir/installed.txt"
+    fi
+    PATH=$dir/bin:$PATH
+  done
+  export PATH
+}
+
+# Binaries for this machine, quick to build: one invocation of cargo for all, so that every function shares its
+# dependencies, and the same settings as `sam build` uses below, so that it finds them built.
+use_fast_build() {
+  need_rust
+  CARGO_BUILD_TARGET=$(rustc -vV | sed -n 's/^host: //p')
+  export CARGO_BUILD_TARGET CARGO_LAMBDA_COMPILER=cargo SAM_BUILD_MODE=debug
+  unset CARGO_TARGET_DIR
+  bin=$root/target/$CARGO_BUILD_TARGET/debug
+}
+
+# The value of an output of the deployed stack.
+output() {
+  aws cloudformation describe-stacks --stack-name "$STACK_NAME" --output text \
+    --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue"
+}

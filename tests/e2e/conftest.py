@@ -1,0 +1,137 @@
+"""The deployed stack of the environment (AWS_ENDPOINT_URL, STACK_NAME), and what a test needs of it."""
+
+import json
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import boto3
+import pytest
+
+import reference_client
+
+STACK = os.environ["STACK_NAME"]
+POLICY = """
+permit (principal == Group::"web", action == Action::"secret:read", resource in Path::"app")
+when { context.wire == "v2" };
+permit (principal == Group::"web", action == Action::"aws:assume", resource == Role::"deploy");
+forbid (principal, action, resource in Path::"app/admin");
+"""
+
+
+class Stack:
+    def __init__(self):
+        outputs = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in outputs}
+        self.url = self.outputs["Url"]
+        self.bucket = self.outputs["BucketName"]
+        self.lambda_ = boto3.client("lambda")
+        self.s3 = boto3.client("s3")
+        self.ledger = boto3.resource("dynamodb").Table(self.outputs["LedgerTable"])
+
+    def rotate(self):
+        answer = self.lambda_.invoke(FunctionName=f"{STACK}-rotate", Payload=b"{}")
+        report = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, report
+        return report
+
+    def put_policy(self, text, name="web.cedar"):
+        self.s3.put_object(Bucket=self.bucket, Key=f"policies/{name}", Body=text.encode())
+
+    def restart(self, function="exchange"):
+        """Makes the next request a cold start."""
+        name = f"{STACK}-{function}"
+        variables = self.lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        variables["RESTARTED"] = str(time.time_ns())
+        self.lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+
+    def manifest(self, group="web"):
+        return json.loads(self.s3.get_object(Bucket=self.bucket, Key=f"groups/{group}/manifest.json")["Body"].read())
+
+    def pool(self, manifest):
+        return self.s3.get_object(Bucket=self.bucket, Key=manifest["pool"]["key"])["Body"].read()
+
+    def http(self, method, path, body=None, headers=None):
+        """Status, headers and body of an answer, errors included."""
+        host = self.url.split("//")[1].split("/")[0]
+        # The name is a loopback name, which not every resolver knows.
+        url = self.url.replace(host, "127.0.0.1:" + host.split(":")[1]) + path
+        request = urllib.request.Request(url, data=body, method=method, headers={"Host": host} | (headers or {}))
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.headers, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers, error.read().decode()
+
+    def exchange(self, wants, manifest=None, pool=None, **changes):
+        """An exchange by the reference client: status and, where it can be opened, the answer."""
+        manifest = manifest or self.manifest()
+        body, response_key = reference_client.request(manifest, pool or self.pool(manifest), wants, **changes)
+        status, headers, text = self.post(body)
+        if status == 200:
+            return status, reference_client.open_answer(text, response_key)
+        if status in (403, 404):
+            return status, reference_client.open_answer(json.loads(text)["detail"], response_key)
+        return status, text
+
+    def post(self, body):
+        return self.http("POST", "/v2/exchange", body.encode(), {"Content-Type": "application/jose"})
+
+    def events(self, request_id, function="exchange"):
+        """The log lines of a request, as objects."""
+        logs = boto3.client("logs")
+        for _ in range(40):
+            pages = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{STACK}-{function}")
+            lines = [event["message"] for page in pages for event in page["events"] if request_id in event["message"]]
+            found = [json.loads(line) for line in lines if line.lstrip().startswith("{")]
+            if found:
+                return found
+            time.sleep(0.25)
+        return []
+
+
+@pytest.fixture(scope="session")
+def stack():
+    made = Stack()
+    iam = boto3.client("iam")
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": made.outputs["ExchangeRoleArn"]}, "Action": "sts:AssumeRole"}
+        ],
+    }
+    may = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]}
+    iam.create_role(RoleName="deploy", AssumeRolePolicyDocument=json.dumps(trust))
+    iam.put_role_policy(RoleName="deploy", PolicyName="may", PolicyDocument=json.dumps(may))
+    secrets = boto3.client("secretsmanager")
+    secrets.create_secret(Name="app/db", SecretString="correct horse battery staple")
+    secrets.create_secret(Name="app/keystore", SecretBinary=bytes(range(256)))
+    secrets.create_secret(Name="app/admin/codes", SecretString="not for web")
+    secrets.create_secret(Name="ops/root", SecretString="not for web either")
+    made.put_policy(POLICY)
+    made.rotate()
+    return made
+
+
+class Cli:
+    def __init__(self, stack, folder):
+        self.stack, self.folder = stack, folder
+
+    def run(self, *args, **changes):
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("COUNTERSIGN_")
+        } | {"COUNTERSIGN_MATERIAL": str(self.folder), "COUNTERSIGN_GROUP": "web"} | changes
+        environment = {name: value for name, value in environment.items() if value is not None}
+        command = [os.environ["COUNTERSIGN_BIN"], *args]
+        return subprocess.run(command, env=environment, capture_output=True, timeout=90)
+
+    def pull(self, **changes):
+        done = self.run("pull", "--from", f"s3://{self.stack.bucket}", **changes)
+        assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.fixture
+def cli(stack, tmp_path):
+    return Cli(stack, tmp_path / "material")

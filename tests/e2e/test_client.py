@@ -1,0 +1,98 @@
+"""The command, against the deployed stack."""
+
+import base64
+import json
+import stat
+
+
+def test_pull_and_get(cli):
+    cli.pull()
+    done = cli.run("get", "app/db")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"correct horse battery staple", b"")
+
+
+def test_get_pulls_by_itself_where_it_is_told_from_where(cli, stack):
+    done = cli.run("get", "app/db", COUNTERSIGN_FROM=f"s3://{stack.bucket}")
+    assert (done.returncode, done.stdout) == (0, b"correct horse battery staple")
+
+
+def test_binary_secrets_are_intact(cli):
+    cli.pull()
+    assert cli.run("get", "app/keystore").stdout == bytes(range(256))
+    shown = json.loads(cli.run("get", "app/keystore", "--json").stdout)
+    assert base64.b64decode(shown["secret_binary"]) == bytes(range(256))
+    assert shown["id"] == "app/keystore" and shown["version_stages"] == ["AWSCURRENT"]
+
+
+def test_material_is_open_to_its_owner_alone(cli):
+    cli.pull()
+    for path in cli.folder.rglob("*"):
+        wanted = 0o700 if path.is_dir() else 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == wanted, path
+
+
+def test_a_pool_that_others_can_read_is_refused_with_a_hint(cli):
+    cli.pull()
+    [pool] = cli.folder.glob("groups/web/pools/*")
+    for mode in (0o640, 0o604):
+        pool.chmod(mode)
+        done = cli.run("get", "app/db")
+        assert done.returncode == 3
+        assert done.stdout == b""
+        assert f"hint: chmod 600 {pool}" in done.stderr.decode()
+
+
+def test_a_truncated_pool_is_refused(cli):
+    cli.pull()
+    [pool] = cli.folder.glob("groups/web/pools/*")
+    pool.write_bytes(pool.read_bytes()[:-1])
+    done = cli.run("get", "app/db")
+    assert done.returncode == 3 and "not the pool that the manifest describes" in done.stderr.decode()
+
+
+def test_errors_have_their_exit_code_and_a_hint(cli, stack):
+    done = cli.run("get", "app/db")
+    assert done.returncode == 3 and "countersign pull" in done.stderr.decode()
+    cli.pull()
+    for code, name in ((5, "app/admin/codes"), (5, "ops/root"), (6, "app/nothing")):
+        done = cli.run("get", name)
+        assert (done.returncode, done.stdout) == (code, b""), done.stderr
+        assert "hint: " in done.stderr.decode() and name in done.stderr.decode()
+    done = cli.run("get", "app/db", "--url", "http://127.0.0.1:1", "--timeout", "20")
+    assert done.returncode == 7 and "5 tries" in done.stderr.decode()
+    done = cli.run("get", "app/db", "--url", "http://127.0.0.1:1", "--timeout", "1")
+    assert done.returncode in (7,) and "hint: " in done.stderr.decode()
+    done = cli.run("pull", "--from", "s3://no-such-bucket-here")
+    assert done.returncode == 3 and "hint: " in done.stderr.decode()
+    assert cli.run("get").returncode == 2
+    assert cli.run("pull").returncode == 2
+
+
+def test_a_manifest_of_another_deployment_is_refused_by_the_broker(cli, stack):
+    cli.pull()
+    path = cli.folder / "groups/web/manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"audience": "another"}))
+    done = cli.run("get", "app/db")
+    assert done.returncode == 4 and "request id" in done.stderr.decode()
+    # Told where from, the client fetches the right one by itself.
+    done = cli.run("get", "app/db", "--from", f"s3://{stack.bucket}")
+    assert (done.returncode, done.stdout) == (0, b"correct horse battery staple"), done.stderr
+
+
+def test_pull_from_a_folder_and_over_http(cli, stack, tmp_path):
+    import functools, http.server, threading
+
+    cli.pull()
+    copied = cli.run("pull", "--from", str(cli.folder), COUNTERSIGN_MATERIAL=str(tmp_path / "copy"))
+    assert copied.returncode == 0, copied.stderr
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(cli.folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = f"http://127.0.0.1:{server.server_port}"
+        done = cli.run("pull", "--from", place, COUNTERSIGN_MATERIAL=str(tmp_path / "web"))
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
+    done = cli.run("get", "app/db", COUNTERSIGN_MATERIAL=str(tmp_path / "web"))
+    assert done.stdout == b"correct horse battery staple"
+    assert cli.run("pull", "--from", "http://192.0.2.1/").returncode == 2, "plain http is for this machine alone"

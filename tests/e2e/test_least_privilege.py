@@ -1,0 +1,99 @@
+"""Each action of each function's role is needed: without it, something that worked does not."""
+
+import json
+import os
+
+import boto3
+import pytest
+import yaml
+
+STACK = os.environ["STACK_NAME"]
+SECRET = {"type": "secret", "id": "app/db"}
+
+
+class Loader(yaml.SafeLoader):
+    """Reads the template's short forms as what stands behind them."""
+
+
+Loader.add_multi_constructor("!", lambda loader, suffix, node: loader.construct_object(
+    type(node)(node.tag.replace("!" + suffix, {
+        yaml.ScalarNode: "tag:yaml.org,2002:str",
+        yaml.SequenceNode: "tag:yaml.org,2002:seq",
+        yaml.MappingNode: "tag:yaml.org,2002:map",
+    }[type(node)]), node.value), deep=True))
+
+
+def grants():
+    """Every (function, statement, action) of the template."""
+    path = os.path.join(os.path.dirname(__file__), "../../template.yaml")
+    with open(path) as file:
+        resources = yaml.load(file, Loader)["Resources"]
+    for function in ("exchange", "rotate"):
+        [policy] = resources[f"{function.capitalize()}Role"]["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]:
+            # !If [condition, statement, AWS::NoValue]
+            statement = statement[1] if isinstance(statement, list) else statement
+            actions = statement["Action"]
+            for action in [actions] if isinstance(actions, str) else actions:
+                yield function, statement["Sid"], action
+
+
+GRANTS = list(grants())
+
+
+def works(stack):
+    """Everything that the deployed functions do, from cold."""
+    stack.restart("exchange")
+    try:
+        stack.rotate()
+        # An exchange of each kind, and a denial that shows that policies were read.
+        wants = [SECRET, {"type": "aws", "role": "deploy"}]
+        return stack.exchange(wants)[0] == 200 and stack.exchange([{"type": "secret", "id": "ops/root"}])[0] == 403
+    except AssertionError:
+        return False
+
+
+def test_the_whole_of_it_works(stack):
+    assert works(stack)
+    assert len(GRANTS) >= 14
+
+
+@pytest.mark.parametrize("function, sid, action", [grant for grant in GRANTS if not grant[2].startswith("logs:")])
+def test_without_the_action_it_fails(stack, function, sid, action):
+    iam = boto3.client("iam")
+    role = role_of(function)
+    [name] = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    whole = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+    less = json.loads(json.dumps(whole))
+    [statement] = [statement for statement in less["Statement"] if statement["Sid"] == sid]
+    actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+    statement["Action"] = [other for other in actions if other != action]
+    if not statement["Action"]:
+        less["Statement"].remove(statement)
+    iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(less))
+    try:
+        assert not works(stack), f"{function} does not need {action} of {sid}"
+    finally:
+        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(whole))
+    # What the failed attempt left behind is mended before the next test.
+    stack.restart("exchange")
+    stack.rotate()
+
+
+@pytest.mark.parametrize("function, sid, action", [grant for grant in GRANTS if grant[2].startswith("logs:")])
+def test_logs_are_granted_on_the_functions_own_group(stack, function, sid, action):
+    """The local AWS takes logs without asking the role, so that it may is read off the deployed role itself."""
+    iam = boto3.client("iam")
+    role = role_of(function)
+    [name] = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    statements = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]["Statement"]
+    [statement] = [statement for statement in statements if statement["Sid"] == sid]
+    assert action in statement["Action"]
+    assert statement["Resource"].endswith(f":log-group:/aws/lambda/{STACK}-{function}:*")
+    configuration = stack.lambda_.get_function_configuration(FunctionName=f"{STACK}-{function}")
+    assert configuration["LoggingConfig"]["LogGroup"] == f"/aws/lambda/{STACK}-{function}"
+
+
+def role_of(function):
+    arn = boto3.client("lambda").get_function_configuration(FunctionName=f"{STACK}-{function}")["Role"]
+    return arn.rsplit("/", 1)[1]
