@@ -29,6 +29,8 @@ impl ReadSecret for SecretsManager {
             .await
             .map_err(|error| fault(&error))?;
         let value = match (found.secret_string, found.secret_binary) {
+            // AWS stores no empty text; some emulators give a secret without a value so.
+            (Some(text), None) if text.is_empty() => return Err(Fault::Missing),
             (Some(text), None) => SecretValue::Text(Secret::new(text)),
             (None, Some(bytes)) => SecretValue::Binary(Secret::new(bytes.into_inner())),
             _ => return Err(Fault::Unusable("secret is neither text nor binary")),
