@@ -88,6 +88,7 @@ impl<P: Ports> Broker<P> {
 
     /// Fills the caches, all at once. What fails here is tried again by the first request that needs it.
     pub async fn prefetch(self: &Arc<Self>) {
+        let began = std::time::Instant::now();
         let mut loads = tokio::task::JoinSet::new();
         let broker = Arc::clone(self);
         loads.spawn(async move { broker.keys.get(&broker.adapters.clock).await.map(|_| ()) });
@@ -103,6 +104,7 @@ impl<P: Ports> Broker<P> {
                 tracing::warn!(error = web::chain(&fault), "nothing prefetched");
             }
         }
+        tracing::info!(elapsed_ms = began.elapsed().as_secs_f64() * 1e3, "prefetched");
     }
 
     /// Size, parse, known key, unwrap and decrypt, known and accepted pool, MAC, audience and times.

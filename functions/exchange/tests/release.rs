@@ -119,7 +119,8 @@ async fn the_row_in_the_ledger_tells_what_was_released_to_whom() {
 
 #[tokio::test]
 async fn without_a_ledger_nothing_is_released() {
-    for failing in [Failing::Unavailable, Failing::Throttled, Failing::Forbidden, Failing::Slow(Duration::from_secs(600))]
+    for failing in
+        [Failing::Unavailable, Failing::Throttled, Failing::Forbidden, Failing::Slow(Duration::from_secs(600))]
     {
         let world = World::impatient();
         world.adapters.ledger.switch.set(failing);
@@ -131,7 +132,8 @@ async fn without_a_ledger_nothing_is_released() {
 
 #[tokio::test]
 async fn a_dependency_that_fails_or_is_slow_gives_503_and_tells_nothing() {
-    for failing in [Failing::Unavailable, Failing::Throttled, Failing::Forbidden, Failing::Slow(Duration::from_secs(600))]
+    for failing in
+        [Failing::Unavailable, Failing::Throttled, Failing::Forbidden, Failing::Slow(Duration::from_secs(600))]
     {
         for part in ["objects", "secrets", "ledger", "roles"] {
             let world = World::impatient();

@@ -1,0 +1,112 @@
+"""Prints each budget beside its yardstick; ends with 1 where one does not hold. Called by scripts/bench."""
+
+import http.server
+import io
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+
+RUNS = 11
+release, target = map(pathlib.Path, sys.argv[1:])
+missed = []
+
+
+def show(what, measured, unit, budget, yardstick):
+    holds = measured <= budget
+    missed.extend([] if holds else [what])
+    print(f"{what:<34}{measured:>10.2f} {unit:<4} budget {budget:>8.2f} {unit:<4} {'holds' if holds else 'MISSED':<7} {yardstick}")
+
+
+def criterion(name):
+    folder = name.replace("/", "_")
+    return json.loads((target / "criterion" / folder / "new/estimates.json").read_text())["median"]["point_estimate"] / 1e6
+
+
+class RuntimeApi(http.server.BaseHTTPRequestHandler):
+    """A Lambda runtime API that has no invocation to give; it notes when it is first asked."""
+
+    polled = threading.Event()
+    at = 0.0
+
+    def do_GET(self):
+        RuntimeApi.at = time.perf_counter()
+        RuntimeApi.polled.set()
+        time.sleep(1)
+
+    def log_message(self, *args):
+        pass
+
+
+def init(binary, port, **settings):
+    """Milliseconds from process start to the first poll, less what the function says its prefetch took."""
+    RuntimeApi.polled.clear()
+    environment = {
+        "PATH": os.environ["PATH"], "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}", "AWS_LAMBDA_FUNCTION_NAME": "bench",
+        "AWS_LAMBDA_FUNCTION_VERSION": "1", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512", "AWS_LAMBDA_LOG_GROUP_NAME": "g",
+        "AWS_LAMBDA_LOG_STREAM_NAME": "s", "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"} | settings
+    began = time.perf_counter()
+    process = subprocess.Popen([binary], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        if not RuntimeApi.polled.wait(20):
+            sys.exit(f"{binary} did not poll")
+        total = (RuntimeApi.at - began) * 1e3
+    finally:
+        process.kill()
+        lines = process.communicate()[0].splitlines()
+    return total - sum(json.loads(line).get("elapsed_ms", 0) for line in lines if line.startswith("{"))
+
+
+def run(command):
+    """Milliseconds of a whole process, and its peak memory in MiB."""
+    # A child's peak counts from the fork, so a small process of its own asks for it.
+    probe = (
+        "import resource, subprocess, sys, time; began = time.perf_counter();"
+        "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True);"
+        "print((time.perf_counter() - began) * 1e3, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)")
+    shown = subprocess.run([sys.executable, "-S", "-c", probe, *command], capture_output=True, text=True, check=True)
+    return tuple(map(float, shown.stdout.split()))
+
+
+def medians(rows):
+    return [statistics.median(column) for column in zip(*rows)]
+
+
+print(f"{'':<34}{'measured':>10}")
+rsa, exchange = criterion("rsa-3072 private operation"), criterion("exchange, 3072 bits, one secret")
+show("exchange, processor", exchange, "ms", 1.25 * rsa, f"1.25 x one RSA-3072 private operation, {rsa:.2f} ms")
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), RuntimeApi)
+server.daemon_threads = True
+threading.Thread(target=server.serve_forever, daemon=True).start()
+port = server.server_port
+settings = {
+    "AUDIENCE": "a", "GROUPS": "web", "BUCKET": "b", "KEY_SECRET": "c/k", "AUDIT_DAYS": "1", "LEDGER_TABLE": "t",
+    "KEY_BITS": "3072", "ACCEPT_SECONDS": "60", "URL_PARAMETER": "/u"}
+rows = [(init(release / "empty", port), init(release / "exchange", port, **settings), init(release / "rotate", port, **settings))
+        for _ in range(RUNS)]
+empty, *functions = medians(rows)
+for name, measured in zip(("exchange", "rotate"), functions):
+    show(f"{name}, init without prefetch", measured, "ms", 2 * empty, f"2 x an empty lambda_http function, {empty:.2f} ms")
+
+ours = [str(release / "countersign"), "get", "app/bench"]
+theirs = ["aws", "secretsmanager", "get-secret-value", "--secret-id", "app/bench"]
+run(ours), run(theirs)
+(get_ms, get_mib), (aws_ms, aws_mib) = medians([run(ours) for _ in range(RUNS)]), medians([run(theirs) for _ in range(RUNS)])
+show("countersign get, whole process", get_ms, "ms", aws_ms / 30, f"1/30 of aws secretsmanager get-secret-value, {aws_ms:.0f} ms")
+show("countersign get, peak memory", get_mib, "MiB", aws_mib / 4, f"1/4 of the same, {aws_mib:.0f} MiB")
+
+for name in ("exchange", "rotate"):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(release / name, "bootstrap")
+    show(f"{name}, zip", len(packed.getvalue()) / 1e6, "MB", 6, "6 MB")
+print(f"countersign, binary: {(release / 'countersign').stat().st_size / 1e6:.2f} MB")
+if missed:
+    sys.exit(f"missed: {', '.join(missed)}")
