@@ -47,6 +47,7 @@ use_fast_build() {
   CARGO_BUILD_TARGET=$(rustc -vV | sed -n 's/^host: //p')
   export CARGO_BUILD_TARGET CARGO_LAMBDA_COMPILER=cargo SAM_BUILD_MODE=debug
   unset CARGO_TARGET_DIR
+  # shellcheck disable=SC2034 # of those who source this
   bin=$root/target/$CARGO_BUILD_TARGET/debug
 }
 

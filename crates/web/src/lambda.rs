@@ -1,12 +1,14 @@
 //! Runs a router on AWS Lambda, behind a REST API of Amazon API Gateway.
 
+use std::convert::Infallible;
+
 use axum::{
     Router,
     body::Body,
-    http::{HeaderValue, Request, header::HeaderName},
+    http::{HeaderValue, header::HeaderName},
     response::Response,
 };
-use lambda_http::{RequestExt as _, request::RequestContext, tower::ServiceBuilder};
+use lambda_http::{RequestExt as _, Service, request::RequestContext, tower::ServiceBuilder};
 
 use crate::Caller;
 
@@ -20,18 +22,21 @@ pub(crate) fn is_here() -> bool {
 }
 
 /// Answers invocations until the runtime ends the process.
+pub(crate) async fn run(router: Router) -> Result<(), lambda_http::Error> {
+    lambda_http::run(lambda_service(router)).await
+}
+
+/// A router as AWS Lambda calls it: with the gateway's event as the request, and text as the answer.
 ///
 /// The stage is no part of the paths that the router sees.
-///
-/// # Errors
-/// Where the runtime API does not answer.
-pub(crate) async fn run(router: Router) -> Result<(), lambda_http::Error> {
-    let service = ServiceBuilder::new().map_request(with_caller).map_response(as_text).service(router);
-    lambda_http::run(service).await
+pub fn lambda_service(
+    router: Router,
+) -> impl Service<lambda_http::Request, Response = Response<Body>, Error = Infallible, Future: Send> + Send + Clone {
+    ServiceBuilder::new().map_request(with_caller).map_request(without_stage).map_response(as_text).service(router)
 }
 
 /// Takes caller and request id from the gateway's request context, which no header can touch.
-fn with_caller(mut request: lambda_http::Request) -> Request<lambda_http::Body> {
+fn with_caller(mut request: lambda_http::Request) -> lambda_http::Request {
     let caller = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV1(context)) => {
             let source_ip = context.identity.source_ip.as_deref().and_then(|address| address.parse().ok());
@@ -41,6 +46,16 @@ fn with_caller(mut request: lambda_http::Request) -> Request<lambda_http::Body> 
     };
     if let Some(caller) = caller {
         request.extensions_mut().insert(caller);
+    }
+    request
+}
+
+/// `lambda_http` puts the stage in front of the path that the gateway matched.
+fn without_stage(mut request: lambda_http::Request) -> lambda_http::Request {
+    let path = request.raw_http_path();
+    let uri = request.uri().query().map_or_else(|| path.parse(), |query| format!("{path}?{query}").parse());
+    if let Ok(uri) = uri {
+        *request.uri_mut() = uri;
     }
     request
 }

@@ -15,6 +15,7 @@ mod problem;
 pub use audit::{Event, Outcome, audit};
 pub use caller::Caller;
 pub use error_chain::chain;
+pub use lambda::lambda_service;
 pub use problem::Problem;
 
 /// Runs a router where this process finds itself: on AWS Lambda, or on the port that `LISTEN` names

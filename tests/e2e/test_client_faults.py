@@ -1,0 +1,110 @@
+"""The command against a broker that throttles, fails, stalls, redirects or is somebody else."""
+
+import contextlib
+import email.utils
+import http.server
+import threading
+import time
+
+import reference_client
+
+
+@contextlib.contextmanager
+def broker(answers, stack):
+    """A proxy in front of the stack that gives these answers first: (status, headers, body), or a number of seconds to
+    stall. Yields its URL and the bodies that it received."""
+    received = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append(body)
+            planned = answers.pop(0) if answers else None
+            if isinstance(planned, (int, float)):
+                time.sleep(planned)
+                self.close_connection = True
+                return
+            status, headers, text = planned or stack.http("POST", "/v2/exchange", body, {"Content-Type": "application/jose"})
+            payload = text if isinstance(text, bytes) else text.encode()
+            self.send_response_only(status)
+            for name, value in dict(headers).items():
+                if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(payload)))
+            self.end_headers()
+            self.wfile.write(payload)
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", received
+        server.shutdown()
+
+
+def test_throttling_and_server_errors_are_tried_again_with_a_new_request(cli, stack):
+    cli.pull()
+    planned = [(429, {"Retry-After": "1"}, "{}"), (503, {}, "{}"), (502, {}, "<html>")]
+    with broker(planned, stack) as (url, received):
+        began = time.monotonic()
+        done = cli.run("get", "app/db", "--url", url)
+    assert (done.returncode, done.stdout) == (0, b"correct horse battery staple"), done.stderr
+    assert time.monotonic() - began >= 1, "Retry-After was obeyed"
+    assert len(received) == len(set(received)) == 4
+
+
+def test_it_gives_up_after_five_tries(cli, stack):
+    cli.pull()
+    with broker([(503, {}, "{}")] * 9, stack) as (url, received):
+        done = cli.run("get", "app/db", "--url", url)
+    assert done.returncode == 7 and "status 503, 5 tries" in done.stderr.decode()
+    assert len(received) == 5
+
+
+def test_a_broker_that_stalls_runs_into_the_timeout(cli, stack):
+    cli.pull()
+    with broker([30], stack) as (url, _):
+        began = time.monotonic()
+        done = cli.run("get", "app/db", "--url", url, "--timeout", "2")
+    assert done.returncode == 7 and "no answer in time" in done.stderr.decode()
+    assert time.monotonic() - began < 15
+
+
+def test_an_answer_from_somebody_else_is_refused(cli, stack):
+    cli.pull()
+    jose = {"Content-Type": "application/jose"}
+    for name, planned in {
+        "not a JWE": (200, jose, "hello"),
+        "a JWE under another key": (200, jose, "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA"),
+        "a denial without a proof of who denies": (403, {}, '{"detail":"eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA"}'),
+        "a redirect": (302, {"Location": "http://192.0.2.1/"}, ""),
+        "far too much": (200, jose, b"A" * (5 * 1024 * 1024)),
+    }.items():
+        with broker([planned], stack) as (url, received):
+            done = cli.run("get", "app/db", "--url", url)
+        assert (done.returncode, done.stdout, len(received)) == (8, b"", 1), (name, done.stderr)
+
+
+def test_a_replayed_answer_is_refused(cli, stack):
+    cli.pull()
+    with broker([], stack) as (url, received):
+        assert cli.run("get", "app/db", "--url", url).returncode == 0
+        body = received[0]
+    status, headers, text = stack.http("POST", "/v2/exchange", body, {"Content-Type": "application/jose"})
+    assert status == 401
+    manifest = stack.manifest()
+    recorded, _ = reference_client.request(manifest, stack.pool(manifest), [{"type": "secret", "id": "app/db"}])
+    answer = stack.http("POST", "/v2/exchange", recorded.encode(), {"Content-Type": "application/jose"})
+    with broker([(200, {"Content-Type": "application/jose"}, answer[2])], stack) as (url, _):
+        assert cli.run("get", "app/db", "--url", url).returncode == 8
+
+
+def test_a_clock_that_is_wrong_is_named(cli, stack):
+    """The broker's clock, as its header tells, against this machine's."""
+    cli.pull()
+    for date, named in (("Sun, 06 Nov 1994 08:49:37 GMT", True), (email.utils.formatdate(usegmt=True), False)):
+        with broker([(401, {"x-request-id": "r", "Date": date}, "{}")], stack) as (url, _):
+            done = cli.run("get", "app/db", "--url", url)
+        assert done.returncode == 4 and "request id r" in done.stderr.decode()
+        assert ("clock differs" in done.stderr.decode()) == named

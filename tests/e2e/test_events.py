@@ -1,0 +1,40 @@
+"""The events for `sam local invoke`, invoked on the deployed functions."""
+
+import json
+import pathlib
+
+import pytest
+
+EVENTS = pathlib.Path(__file__).parent.parent.parent / "events"
+# The exchange in the events was made for the key of the vectors.
+EXPECTED = {
+    "exchange/health.json": 200,
+    "exchange/manifest.json": 200,
+    "exchange/exchange.json": 401,
+    "exchange/refused.json": 401,
+    "rotate/schedule.json": None,
+}
+
+
+def test_every_event_has_its_expectation():
+    assert {str(path.relative_to(EVENTS)) for path in EVENTS.rglob("*.json")} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_deployed_function_answers_the_event(stack, name):
+    function = name.split("/")[0]
+    answer = stack.lambda_.invoke(FunctionName=f"countersign-{function}", Payload=(EVENTS / name).read_bytes())
+    payload = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, payload
+    assert payload.get("statusCode") == EXPECTED[name]
+    assert not payload.get("isBase64Encoded")
+
+
+def test_a_stranger_cannot_choose_his_address(stack):
+    """Headers that claim an address do not reach policy; the local gateway itself takes one of them, AWS's does not."""
+    event = json.loads((EVENTS / "exchange/refused.json").read_text())
+    event["headers"] |= {"X-Forwarded-For": "10.0.0.1", "Forwarded": "for=10.0.0.1", "X-Real-IP": "10.0.0.1"}
+    event["requestContext"]["requestId"] = "a-spoofed-address"
+    stack.lambda_.invoke(FunctionName="countersign-exchange", Payload=json.dumps(event).encode())
+    [audit] = [line for line in stack.events("a-spoofed-address") if line["target"] == "audit"]
+    assert audit["source_ip"] == "192.0.2.7"
