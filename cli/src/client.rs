@@ -5,15 +5,13 @@ use reqwest::{StatusCode, header};
 use serde::Deserialize;
 
 use crate::{
-    Error, Material, MaterialDir, Origin, http,
-    retry::{pause, share},
+    Error, Material, MaterialDir, Origin,
+    http::{self, Proxy},
+    retry::{MAX_TRIES, pause, share},
 };
 
 /// The largest answer, in bytes: 16 secrets of 64 KiB with room for encodings.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
-
-/// How often one exchange is tried.
-const MAX_TRIES: u32 = 5;
 
 /// A client of one group.
 #[derive(Debug)]
@@ -45,7 +43,7 @@ impl Client {
     /// # Errors
     /// [`Error::Http`].
     pub fn new(materials: MaterialDir, group: Group) -> Result<Self, Error> {
-        let http = http::client().map_err(Error::Http)?;
+        let http = http::client(Proxy::FromEnvironment).map_err(Error::Http)?;
         Ok(Self { http, materials, group, origin: None, url: None, timeout: Duration::from_secs(30) })
     }
 
@@ -61,7 +59,7 @@ impl Client {
         Self { url, ..self }
     }
 
-    /// How long an exchange may take, tries and pauses included. By default 30 seconds.
+    /// How long an exchange or a pull may take, tries and pauses included. By default 30 seconds.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
@@ -72,6 +70,10 @@ impl Client {
     /// # Errors
     /// [`Error::Pull`], [`Error::File`]; [`Error::NoMaterial`] where no origin was named.
     pub async fn pull(&self) -> Result<Material, Error> {
+        tokio::time::timeout(self.timeout, self.fetch()).await.map_err(|_| Error::TimedOut)?
+    }
+
+    async fn fetch(&self) -> Result<Material, Error> {
         let origin = self.origin.as_ref().ok_or_else(|| Error::NoMaterial(self.materials.path().to_owned()))?;
         let material = origin.fetch(&self.group).await?;
         self.materials.save(&material)?;
@@ -91,7 +93,7 @@ impl Client {
 
     async fn try_until_answered(&self, wants: &[Want]) -> Result<Answer, Error> {
         let mut material = match self.materials.load(&self.group) {
-            Err(Error::NoMaterial(_)) if self.origin.is_some() => self.pull().await?,
+            Err(Error::NoMaterial(_) | Error::Damaged { .. }) if self.origin.is_some() => self.fetch().await?,
             material => material?,
         };
         let mut pulled_again = false;
@@ -104,7 +106,7 @@ impl Client {
                 Err(Error::Refused { .. }) if self.origin.is_some() && !pulled_again => {
                     // The broker looks for a generation that it does not know once a second at most.
                     tokio::time::sleep(Duration::from_secs(1) + share(Duration::from_secs(1))).await;
-                    material = self.pull().await?;
+                    material = self.fetch().await?;
                     pulled_again = true;
                 }
                 Err(error) => return Err(error),

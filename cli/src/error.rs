@@ -132,6 +132,9 @@ impl Error {
             Self::Protocol(ClientError::ForeignAnswer | ClientError::MalformedAnswer) => {
                 "something between here and the broker answers in its place: check the url".into()
             }
+            Self::Protocol(ClientError::MalformedWant) => {
+                "give the secret's name, not its ARN; a version's id has 32 to 64 characters".into()
+            }
             Self::Protocol(_) => "fetch the material again: countersign pull".into(),
             Self::Http(_) => "check that this system has CA certificates; SSL_CERT_FILE names a bundle".into(),
         }
@@ -146,6 +149,7 @@ impl Error {
             Self::Denied { code: DenialCode::Denied, .. } => 5,
             Self::Denied { code: DenialCode::NotFound, .. } => 6,
             Self::Unavailable { .. } | Self::Unreachable { .. } | Self::TimedOut => 7,
+            Self::Protocol(ClientError::MalformedWant) => 2,
             Self::Unexpected { .. } | Self::Protocol(_) => 8,
             Self::File { .. } | Self::Http(_) => 1,
         }

@@ -2,6 +2,13 @@ use std::{net::SocketAddr, time::Duration};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+/// Whether the proxy that the environment names is used.
+#[derive(Clone, Copy)]
+pub(crate) enum Proxy {
+    FromEnvironment,
+    Never,
+}
+
 /// Resolves `localhost` and the names below it to this machine, as RFC 6761 section 6.3 asks of resolvers; others by
 /// the operating system.
 struct Resolver;
@@ -20,8 +27,14 @@ impl Resolve for Resolver {
 }
 
 /// The HTTP client for broker and origin. It follows no redirect: a broker has no reason to send one.
-pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
+///
+/// Plain `http` origins are this machine's own: what they send must not take a way over a proxy.
+pub(crate) fn client(proxy: Proxy) -> Result<reqwest::Client, reqwest::Error> {
+    let builder = match proxy {
+        Proxy::FromEnvironment => reqwest::Client::builder(),
+        Proxy::Never => reqwest::Client::builder().no_proxy(),
+    };
+    builder
         .dns_resolver(Resolver)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(5))

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use protocol::{Group, MAX_POOL_BYTES, Manifest, Pool, Secret};
+use protocol::{Group, MAX_POOL_BYTES, Manifest, Pool, PoolId, Secret};
 
 use crate::Error;
 
@@ -65,7 +65,12 @@ impl MaterialDir {
             .filter(|manifest| manifest.group == *group)
             .ok_or(Error::Damaged { path, reason: "not this group's manifest" })?;
         let path = self.0.join(&manifest.pool.key);
-        let mut bytes = read(&path, MAX_POOL_BYTES, 0o077, 0o600)?;
+        let mut bytes = match read(&path, MAX_POOL_BYTES, 0o077, 0o600) {
+            Err(Error::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                return Err(Error::Damaged { path, reason: "the pool that the manifest names is missing" });
+            }
+            bytes => bytes?,
+        };
         let pool = Pool::new(bytes.take()).ok().filter(|pool| manifest.pool.describes(pool));
         let pool = pool.ok_or(Error::Damaged { path, reason: "not the pool that the manifest describes" })?;
         Ok(Material { manifest, pool })
@@ -84,10 +89,12 @@ impl MaterialDir {
         let previous = manifest.previous.as_ref().map(|previous| previous.id.as_str());
         let pools = pool_path.parent().and_then(|folder| fs::read_dir(folder).ok());
         for entry in pools.into_iter().flatten().flatten() {
+            // Another process may be writing here, or deleting the same: its files are left alone, and a failure is its
+            // success.
             let name = entry.file_name();
-            if name != manifest.pool.id.as_str() && previous.is_none_or(|previous| name != previous) {
-                let path = entry.path();
-                fs::remove_file(&path).map_err(|source| Error::File { action: "delete", path, source })?;
+            let is_pool = name.to_str().is_some_and(|name| name.parse::<PoolId>().is_ok());
+            if is_pool && name != manifest.pool.id.as_str() && previous.is_none_or(|previous| name != previous) {
+                let _ = fs::remove_file(entry.path());
             }
         }
         Ok(())

@@ -3,11 +3,14 @@ use std::{path::PathBuf, str::FromStr};
 use aws::{Connection, S3Bucket};
 use ports::ReadObject as _;
 use protocol::{Group, MAX_POOL_BYTES, Manifest, Pool};
+use reqwest::{Client, StatusCode};
 use url::Url;
 
 use crate::{
-    Error, Material, http,
+    Error, Material,
+    http::{self, Proxy},
     material::{MAX_MANIFEST_BYTES, read},
+    retry::{MAX_TRIES, pause},
 };
 
 /// Where material is pulled from. Every kind has the layout of the broker's bucket.
@@ -85,7 +88,7 @@ impl Origin {
 /// An origin with what it takes to read from it.
 enum Fetcher<'a> {
     S3 { bucket: S3Bucket, prefix: &'a str },
-    Https { client: reqwest::Client, base: &'a Url },
+    Https { client: Client, base: &'a Url },
     Folder(&'a PathBuf),
 }
 
@@ -96,7 +99,10 @@ impl<'a> Fetcher<'a> {
                 let connection = Connection::from_environment().await.patient();
                 Self::S3 { bucket: S3Bucket::new(&connection, bucket.clone()), prefix }
             }
-            Origin::Https(base) => Self::Https { client: http::client().map_err(Error::Http)?, base },
+            Origin::Https(base) => {
+                let proxy = if base.scheme() == "http" { Proxy::Never } else { Proxy::FromEnvironment };
+                Self::Https { client: http::client(proxy).map_err(Error::Http)?, base }
+            }
             Origin::Folder(folder) => Self::Folder(folder),
         })
     }
@@ -110,12 +116,26 @@ impl<'a> Fetcher<'a> {
             }
             Self::Https { client, base } => {
                 let url = base.join(key).map_err(|error| pull_error(key, error))?;
-                let response = client.get(url).send().await.map_err(|error| pull_error(key, error))?;
-                if response.status() != reqwest::StatusCode::OK {
-                    return Err(pull_error(key, format!("status {}", response.status().as_u16())));
+                let mut tries = 1;
+                loop {
+                    let failed = match get(client, url.clone(), limit).await {
+                        Ok((status, Some(body))) if status == StatusCode::OK => return Ok(body),
+                        Ok((status, None)) if status == StatusCode::OK => return Err(pull_error(key, "too large")),
+                        Ok((status, _)) => {
+                            let failed = pull_error(key, format!("status {}", status.as_u16()));
+                            if !(status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS) {
+                                return Err(failed);
+                            }
+                            failed
+                        }
+                        Err(error) => pull_error(key, error),
+                    };
+                    if tries == MAX_TRIES {
+                        return Err(failed);
+                    }
+                    tokio::time::sleep(pause(tries, None)).await;
+                    tries += 1;
                 }
-                let body = http::body(response, limit).await.map_err(|error| pull_error(key, error))?;
-                body.ok_or_else(|| pull_error(key, "too large"))
             }
             // What others may do to a folder that is pulled from is its owner's affair.
             Self::Folder(folder) => read(&folder.join(key), limit, 0, 0)
@@ -123,6 +143,12 @@ impl<'a> Fetcher<'a> {
                 .map_err(|error| pull_error(key, error)),
         }
     }
+}
+
+/// Status and body; no body where it is larger than `limit`.
+async fn get(client: &Client, url: Url, limit: usize) -> Result<(StatusCode, Option<Vec<u8>>), reqwest::Error> {
+    let response = client.get(url).send().await?;
+    Ok((response.status(), http::body(response, limit).await?))
 }
 
 fn pull_error(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

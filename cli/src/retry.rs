@@ -5,6 +5,9 @@ use protocol::{Random, SystemRandom};
 const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// How often a request is tried.
+pub(crate) const MAX_TRIES: u32 = 5;
+
 /// How long to wait after this many tries: full jitter below a bound that doubles, so that a fleet that was refused at
 /// once does not come back at once; not less than what the broker asked for.
 ///

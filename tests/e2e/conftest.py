@@ -31,8 +31,8 @@ class Stack:
         self.s3 = boto3.client("s3")
         self.ledger = boto3.resource("dynamodb").Table(self.outputs["LedgerTable"])
 
-    def rotate(self):
-        answer = self.lambda_.invoke(FunctionName=f"{STACK}-rotate", Payload=b"{}")
+    def rotate(self, **order):
+        answer = self.lambda_.invoke(FunctionName=f"{STACK}-rotate", Payload=json.dumps(order).encode())
         report = json.loads(answer["Payload"].read())
         assert "FunctionError" not in answer, report
         return report

@@ -1,8 +1,15 @@
 """The command, against the deployed stack."""
 
 import base64
+import functools
+import http.server
 import json
+import pathlib
+import re
 import stat
+import threading
+
+import boto3
 
 
 def test_pull_and_get(cli):
@@ -81,8 +88,6 @@ def test_a_manifest_of_another_deployment_is_refused_by_the_broker(cli, stack):
 
 
 def test_pull_from_a_folder_and_over_http(cli, stack, tmp_path):
-    import functools, http.server, threading
-
     cli.pull()
     copied = cli.run("pull", "--from", str(cli.folder), COUNTERSIGN_MATERIAL=str(tmp_path / "copy"))
     assert copied.returncode == 0, copied.stderr
@@ -96,3 +101,18 @@ def test_pull_from_a_folder_and_over_http(cli, stack, tmp_path):
     done = cli.run("get", "app/db", COUNTERSIGN_MATERIAL=str(tmp_path / "web"))
     assert done.stdout == b"correct horse battery staple"
     assert cli.run("pull", "--from", "http://192.0.2.1/").returncode == 2, "plain http is for this machine alone"
+
+
+def test_the_documented_policy_is_enough_for_a_groups_own_material_and_for_no_others(cli, stack):
+    """docs/operations.md, "Clients"."""
+    iam = boto3.client("iam")
+    page = pathlib.Path(__file__).parent.parent.parent / "docs/operations.md"
+    policy = re.search(r"```json\n(.*?)```", page.read_text(), re.DOTALL)[1].replace("BUCKET", stack.bucket)
+    iam.create_user(UserName="web-client")
+    iam.put_user_policy(UserName="web-client", PolicyName="material", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="web-client")["AccessKey"]
+    identity = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    cli.pull(**identity)
+    assert cli.run("get", "app/db", **identity).stdout == b"correct horse battery staple"
+    done = cli.run("pull", "--group", "batch", "--from", f"s3://{stack.bucket}", **identity)
+    assert done.returncode == 3 and "AccessDenied" in done.stderr.decode()

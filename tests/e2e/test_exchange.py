@@ -1,6 +1,9 @@
 """The exchange through API Gateway, by a client that shares no code with the broker."""
 
 import json
+import os
+import pathlib
+import subprocess
 import time
 
 import boto3
@@ -129,3 +132,21 @@ def test_a_broken_policy_file_keeps_the_last_good_set_and_a_good_one_counts_agai
         stack.s3.delete_object(Bucket=stack.bucket, Key="policies/broken.cedar")
     stack.restart()
     assert stack.exchange([SECRET])[0] == 200
+
+
+def test_the_same_binary_serves_the_same_routes_off_lambda(cli, stack):
+    """The local runner, in front of the same local AWS."""
+    configuration = stack.lambda_.get_function_configuration(FunctionName="countersign-exchange")
+    variables = configuration["Environment"]["Variables"] | {"LISTEN": "127.0.0.1:18080"}
+    binary = pathlib.Path(os.environ["COUNTERSIGN_BIN"]).with_name("exchange")
+    server = subprocess.Popen([binary], env=os.environ | variables, stdout=subprocess.PIPE, text=True)
+    try:
+        for line in server.stdout:
+            if json.loads(line).get("message") == "listening":
+                break
+        cli.pull()
+        done = cli.run("get", "app/db", "--url", "http://127.0.0.1:18080")
+        assert (done.returncode, done.stdout) == (0, b"correct horse battery staple"), done.stderr
+    finally:
+        server.terminate()
+        server.wait(10)

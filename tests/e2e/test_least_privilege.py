@@ -55,7 +55,28 @@ def works(stack):
 
 def test_the_whole_of_it_works(stack):
     assert works(stack)
-    assert len(GRANTS) >= 14
+
+
+def test_the_roles_grant_this_and_nothing_else():
+    assert sorted(GRANTS) == sorted([
+        ("exchange", "Material", "s3:GetObject"),
+        ("exchange", "Policies", "s3:GetObject"),
+        ("exchange", "ListPolicies", "s3:ListBucket"),
+        ("exchange", "ServerKey", "secretsmanager:GetSecretValue"),
+        ("exchange", "ClientSecrets", "secretsmanager:GetSecretValue"),
+        ("exchange", "Ledger", "dynamodb:PutItem"),
+        ("exchange", "Logs", "logs:CreateLogStream"),
+        ("exchange", "Logs", "logs:PutLogEvents"),
+        ("exchange", "ClientRoles", "sts:AssumeRole"),
+        ("rotate", "Material", "s3:GetObject"),
+        ("rotate", "Material", "s3:PutObject"),
+        ("rotate", "ListMaterial", "s3:ListBucket"),
+        ("rotate", "ServerKey", "secretsmanager:GetSecretValue"),
+        ("rotate", "ServerKey", "secretsmanager:PutSecretValue"),
+        ("rotate", "Url", "ssm:GetParameter"),
+        ("rotate", "Logs", "logs:CreateLogStream"),
+        ("rotate", "Logs", "logs:PutLogEvents"),
+    ])
 
 
 @pytest.mark.parametrize("function, sid, action", [grant for grant in GRANTS if not grant[2].startswith("logs:")])

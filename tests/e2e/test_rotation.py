@@ -1,7 +1,11 @@
 """Rotation under load and across generations, through API Gateway."""
 
+import itertools
+import json
 import threading
 import time
+
+import boto3
 
 SECRET = {"type": "secret", "id": "app/db"}
 
@@ -29,7 +33,7 @@ def test_a_load_of_parallel_gets_through_a_rotation_sees_no_failure(cli, stack):
     failed, served, stop = [], [], threading.Event()
 
     def get(worker):
-        for number in range(200):
+        for number in itertools.count():
             if stop.is_set():
                 return
             # Some clients have the material at hand, some fetch the newest each time.
@@ -61,12 +65,21 @@ def test_a_load_of_parallel_gets_through_a_rotation_sees_no_failure(cli, stack):
     assert sum(at > ended for at in served) > 10
 
 
-def test_an_interrupted_rotation_is_finished_by_the_next(stack):
-    stack.rotate()
-    generation = {group: stack.manifest(group)["generation"] for group in ("web", "batch")}
+def test_a_new_group_is_enrolled_without_disturbing_the_others(stack):
+    generation = stack.manifest("web")["generation"]
     stack.s3.delete_object(Bucket=stack.bucket, Key="groups/batch/manifest.json")
-    report = stack.rotate()
+    report = stack.rotate(new_groups_only=True)
     assert not report["new_server_key"]
     assert [rotated["group"] for rotated in report["rotated"]] == ["batch"]
-    assert stack.manifest("web")["generation"] == generation["web"]
+    assert stack.manifest("web")["generation"] == generation
     assert stack.manifest("batch")["server_key"] == stack.manifest("web")["server_key"]
+
+
+def test_the_schedules_order_rotates_a_young_key_no_second_time(stack):
+    stack.rotate()
+    before = stack.manifest()
+    schedules = boto3.client("scheduler")
+    target = schedules.get_schedule(Name="countersign-rotate")["Target"]
+    assert target["Arn"].endswith(":function:countersign-rotate")
+    assert not stack.rotate(**json.loads(target["Input"]))["new_server_key"]
+    assert stack.manifest() == before

@@ -137,6 +137,9 @@ cases = {
         "without_kid": header(good, kid=None),
         "kid_too_short": header(good, kid="abc"),
         "embedded_key": header(good, jwk=server_key),
+        "header_as_list": part(good, 0, lambda text: b64(json.dumps(
+            ["RSA-OAEP-256", "A256GCM", "JWT", server_key["kid"]]).encode())),
+        "alg_as_object": header(good, alg={"RSA-OAEP-256": None}),
     },
     "unknown_key": {"another_deployments_key": client.encrypt(client.sign(GROUP, pool, made(), other_key["kid"]), other_key)},
     "undecryptable": {
@@ -167,6 +170,10 @@ cases = {
         "short_response_key": sealed(made(rsk=b64(bytes(31)))),
         "no_wants": sealed(made([])),
         "seventeen_wants": sealed(made([SECRET] * 17)),
+        "want_as_list": sealed(made([["secret", "app/db"]])),
+        "claims_as_list": signed_like(lambda base: [base[name] for name in ("aud", "iat", "exp", "jti", "rsk", "want")]),
+        "one_want_twice": sealed(made([SECRET, SECRET])),
+        "secret_with_empty_segment": sealed(made([{"type": "secret", "id": "app//db"}])),
         "unknown_want": sealed(made([{"type": "root"}])),
         "want_with_unknown_member": sealed(made([SECRET | {"path": "/etc"}])),
         "secret_by_arn": sealed(made([{"type": "secret", "id": "arn:aws:secretsmanager:eu-west-1:1:secret:app/db"}])),

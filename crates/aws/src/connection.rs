@@ -11,6 +11,9 @@ pub struct Connection(pub(crate) SdkConfig);
 impl Connection {
     /// Reads the environment, the shared configuration files and the instance's metadata, as every AWS SDK does.
     ///
+    /// `ENDPOINT_URL`, where it is not empty, names a local AWS. (The SDK's own `AWS_ENDPOINT_URL` works as well, and
+    /// must not be empty, which a template cannot promise.)
+    ///
     /// A call is tried three times within four seconds in all: a caller waits for the answer.
     pub async fn from_environment() -> Self {
         let timeouts = TimeoutConfig::builder()
@@ -21,6 +24,10 @@ impl Connection {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .timeout_config(timeouts)
             .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(50)));
+        let config = match std::env::var("ENDPOINT_URL") {
+            Ok(url) if !url.is_empty() => config.endpoint_url(url),
+            _ => config,
+        };
         Self(config.load().await)
     }
 

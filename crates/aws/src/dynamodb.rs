@@ -1,5 +1,7 @@
 use aws_sdk_dynamodb::{Client, operation::put_item::PutItemError, types::AttributeValue};
+use aws_smithy_types::Blob;
 use ports::{Ledger, Row, SpendError};
+use protocol::{Random as _, SystemRandom};
 
 use crate::{Connection, connection::fault};
 
@@ -19,14 +21,19 @@ impl DynamoDbLedger {
 }
 
 impl Ledger for DynamoDbLedger {
-    /// `dynamodb:PutItem`. A retry of a write whose answer was lost finds its own row and reports it as spent: the
-    /// caller is refused, and nothing is released twice.
+    /// `dynamodb:PutItem`. Each call marks its row with a random attempt, so that the SDK's retry of a write whose
+    /// answer was lost knows its own row from somebody else's.
     async fn spend(&self, row: Row) -> Result<(), SpendError> {
+        let mut attempt = [0; 16];
+        SystemRandom.fill(&mut attempt);
+        let attempt = AttributeValue::B(Blob::new(attempt));
         let mut put = self
             .client
             .put_item()
             .table_name(&self.table)
-            .condition_expression("attribute_not_exists(pk)")
+            .condition_expression("attribute_not_exists(pk) OR attempt = :attempt")
+            .expression_attribute_values(":attempt", attempt.clone())
+            .item("attempt", attempt)
             .item("pk", AttributeValue::S(row.key))
             .item("ttl", AttributeValue::N(row.ttl.to_string()));
         for (name, value) in row.record {

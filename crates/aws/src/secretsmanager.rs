@@ -37,6 +37,7 @@ impl ReadSecret for SecretsManager {
         };
         Ok(SecretVersion {
             version_id: found.version_id.ok_or(Fault::Unusable("secret without a version id"))?,
+            created_at: found.created_date.and_then(|date| u64::try_from(date.secs()).ok()).unwrap_or_default(),
             version_stages: found.version_stages.unwrap_or_default(),
             value,
         })

@@ -37,6 +37,12 @@ pub enum PolicyError {
     /// A policy speaks of what the schema does not have.
     #[error("policies do not fit the schema: {0}")]
     Invalid(String),
+    /// A file names a path that no secret is in, so that a `forbid` on it would forbid nothing.
+    #[error("policy file names a path that ends in a slash or has two in a row: {file}")]
+    EmptyPath {
+        /// The file's name.
+        file: String,
+    },
     /// The names of a file's policies collide with another's.
     #[error("two policies have one name: {0}")]
     Duplicate(String),
@@ -110,6 +116,12 @@ fn add(all: &mut PolicySet, file: &str, text: &str) -> Result<(), PolicyError> {
     let mut policies: Vec<&Policy> = set.policies().collect();
     policies.sort_by_key(|policy| position(policy.id()));
     for (position, policy) in policies.into_iter().enumerate() {
+        for literal in policy.entity_literals() {
+            let path: &str = literal.id().unescaped();
+            if literal.type_name().basename() == "Path" && (path.ends_with('/') || path.contains("//")) {
+                return Err(PolicyError::EmptyPath { file: file.to_owned() });
+            }
+        }
         let id = format!("{file}#{position}");
         all.add(policy.new_id(PolicyId::new(&id))).map_err(|_| PolicyError::Duplicate(id))?;
     }
@@ -219,6 +231,8 @@ mod tests {
             ("unknown_entity", r#"permit (principal == Team::"web", action, resource);"#),
             ("unknown_attribute", r#"permit (principal, action, resource) when { context.colour == "red" };"#),
             ("wrong_type", r"permit (principal, action, resource) when { context.wire > 2 };"),
+            ("path_with_a_slash_at_its_end", r#"forbid (principal, action, resource in Path::"app/admin/");"#),
+            ("path_with_an_empty_segment", r#"forbid (principal, action, resource in Path::"app//admin");"#),
             ("template", r#"permit (principal == ?principal, action == Action::"secret:read", resource);"#),
         ] {
             assert!(Policies::load([("good.cedar", WEB), ("bad.cedar", text)], "countersign").is_err(), "{name}");

@@ -14,6 +14,9 @@ pub const MAX_STALE: Duration = Duration::from_mins(10);
 /// naming unknown generations, or a failing source, can cause.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// How long a caller waits for a new value while there is one that can be used.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Where a cached value comes from.
 pub trait Source: Send + Sync + 'static {
     /// The value.
@@ -28,21 +31,25 @@ pub trait Source: Send + Sync + 'static {
 /// Callers that come while a load is under way wait for it and share its outcome.
 pub struct Cached<S: Source> {
     source: S,
-    slot: Mutex<Option<Slot<S::Value>>>,
+    state: Mutex<State<S::Value>>,
+}
+
+struct State<V> {
+    slot: Option<Slot<V>>,
+    /// When the source last failed.
+    failed: Option<Duration>,
 }
 
 struct Slot<V> {
     value: Arc<V>,
     /// When the source last confirmed the value.
     confirmed: Duration,
-    /// When the source was last asked.
-    tried: Duration,
 }
 
 impl<S: Source> Cached<S> {
     /// An empty cache over a source.
     pub const fn new(source: S) -> Self {
-        Self { source, slot: Mutex::const_new(None) }
+        Self { source, state: Mutex::const_new(State { slot: None, failed: None }) }
     }
 
     /// The source itself.
@@ -69,38 +76,46 @@ impl<S: Source> Cached<S> {
     }
 
     async fn get_within(&self, age: Duration, clock: &impl Clock) -> Result<Arc<S::Value>, Fault> {
-        let mut slot = self.slot.lock().await;
+        let mut state = self.state.lock().await;
+        let State { slot, failed } = &mut *state;
         let now = clock.now();
-        if let Some(Slot { value, confirmed, tried }) = &*slot {
-            let asked_just_now = now.saturating_sub(*tried) < RETRY_AFTER;
-            if now.saturating_sub(*confirmed) >= MAX_STALE {
-                if asked_just_now {
-                    return Err(Fault::Unavailable("the source failed a moment ago".into()));
-                }
-            } else if asked_just_now || now.saturating_sub(*confirmed) < age {
-                return Ok(Arc::clone(value));
-            }
+        let since = |then: Duration| now.saturating_sub(then);
+        let failed_just_now = failed.is_some_and(|failed| since(failed) < RETRY_AFTER);
+        if let Some(Slot { value, confirmed }) = slot
+            && since(*confirmed) < MAX_STALE
+            && (since(*confirmed) < age.max(RETRY_AFTER) || failed_just_now)
+        {
+            return Ok(Arc::clone(value));
         }
-        match (self.source.load(slot.as_ref().map(|slot| &*slot.value)).await, &mut *slot) {
+        if failed_just_now {
+            return Err(Fault::Unavailable("the source failed a moment ago".into()));
+        }
+        // Who has a value does not wait long for a better one.
+        let usable = slot.as_ref().is_some_and(|slot| since(slot.confirmed) < MAX_STALE);
+        let load = self.source.load(slot.as_ref().map(|slot| &*slot.value));
+        let loaded = if usable {
+            let loaded = tokio::time::timeout(PATIENCE, load).await;
+            loaded.unwrap_or_else(|_| Err(Fault::Unavailable("no answer in time".into())))
+        } else {
+            load.await
+        };
+        *failed = loaded.is_err().then(|| clock.now());
+        match (loaded, slot) {
+            (Ok(Some(value)), slot) => {
+                let value = Arc::new(value);
+                *slot = Some(Slot { value: Arc::clone(&value), confirmed: now });
+                Ok(value)
+            }
             (Ok(None), Some(slot)) => {
-                (slot.confirmed, slot.tried) = (now, now);
+                slot.confirmed = now;
                 Ok(Arc::clone(&slot.value))
             }
             (Ok(None), None) => Err(Fault::Unusable("nothing was loaded")),
-            (Ok(Some(value)), slot) => {
-                let value = Arc::new(value);
-                *slot = Some(Slot { value: Arc::clone(&value), confirmed: now, tried: now });
-                Ok(value)
-            }
-            (Err(fault), Some(slot)) => {
-                slot.tried = now;
-                if now.saturating_sub(slot.confirmed) >= MAX_STALE {
-                    return Err(fault);
-                }
+            (Err(fault), Some(slot)) if usable => {
                 tracing::warn!(error = &fault as &dyn std::error::Error, "kept the last good value");
                 Ok(Arc::clone(&slot.value))
             }
-            (Err(fault), None) => Err(fault),
+            (Err(fault), _) => Err(fault),
         }
     }
 }
@@ -188,6 +203,14 @@ mod tests {
     async fn without_a_value_the_sources_fault_is_the_answer() {
         let cached = Cached::new(Counter::default());
         cached.source().switch.set(Failing::Throttled);
-        assert!(matches!(cached.get(&ManualClock::new(1)).await, Err(Fault::Throttled(_))));
+        let clock = ManualClock::new(1_000);
+        assert!(matches!(cached.get(&clock).await, Err(Fault::Throttled(_))));
+        for _ in 0..100 {
+            assert!(cached.get(&clock).await.is_err());
+        }
+        assert_eq!(cached.source().loads.load(Ordering::Relaxed), 1, "asked once a second at most");
+        cached.source().switch.set(Failing::No);
+        clock.advance(RETRY_AFTER);
+        assert!(cached.get(&clock).await.is_ok());
     }
 }

@@ -162,13 +162,15 @@ impl WriteObject for MemoryObjects {
     }
 }
 
-type Version = (String, SecretValue);
+type Version = (String, SecretValue, u64);
 
 /// Secrets in memory; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct MemorySecrets {
     /// Versions in the order of their writing; the last one is current, the one before it previous.
     secrets: Arc<Mutex<BTreeMap<String, Vec<Version>>>>,
+    /// The time at which versions are written from now on, Unix time in seconds.
+    pub unix_seconds: Arc<AtomicU64>,
     /// How it misbehaves.
     pub switch: FaultSwitch,
 }
@@ -179,7 +181,7 @@ impl MemorySecrets {
         let mut secrets = lock(&self.secrets);
         let versions = secrets.entry(name.to_owned()).or_default();
         let id = format!("{:032}", versions.len() + 1);
-        versions.push((id.clone(), value));
+        versions.push((id.clone(), value, self.unix_seconds.load(Ordering::Relaxed)));
         id
     }
 }
@@ -198,15 +200,20 @@ impl ReadSecret for MemorySecrets {
             VersionSelector { id: None, stage: None } => Some(Stage::Current.label()),
             VersionSelector { stage, .. } => stage,
         };
-        let (index, (id, value)) = versions
+        let (index, (id, value, created_at)) = versions
             .iter()
             .enumerate()
-            .find(|(index, (id, _))| {
+            .find(|(index, (id, _, _))| {
                 version.id.is_none_or(|wanted| wanted == id)
                     && stage.is_none_or(|wanted| stages(*index).iter().any(|stage| stage == wanted))
             })
             .ok_or(Fault::Missing)?;
-        Ok(SecretVersion { version_id: id.clone(), version_stages: stages(index), value: value.clone() })
+        Ok(SecretVersion {
+            version_id: id.clone(),
+            version_stages: stages(index),
+            created_at: *created_at,
+            value: value.clone(),
+        })
     }
 }
 
@@ -215,10 +222,10 @@ impl AppendSecret for MemorySecrets {
         self.switch.pass().await?;
         let mut secrets = lock(&self.secrets);
         let versions = secrets.entry(name.to_owned()).or_default();
-        if versions.iter().any(|(id, _)| id == token) {
+        if versions.iter().any(|(id, _, _)| id == token) {
             return Err(Fault::Conflict);
         }
-        versions.push((token.to_owned(), SecretValue::Text(value.clone())));
+        versions.push((token.to_owned(), SecretValue::Text(value.clone()), self.unix_seconds.load(Ordering::Relaxed)));
         Ok(())
     }
 }

@@ -38,6 +38,8 @@ pub struct SecretVersion {
     pub version_id: String,
     /// Its staging labels.
     pub version_stages: Vec<String>,
+    /// When it was written, Unix time in seconds.
+    pub created_at: u64,
     /// Its value.
     pub value: SecretValue,
 }

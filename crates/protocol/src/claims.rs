@@ -1,5 +1,7 @@
+use std::collections::BTreeMap;
+
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use crate::{
     error::Refusal,
@@ -31,6 +33,15 @@ struct Wire {
     want: Vec<Want>,
 }
 
+/// A list of JSON objects, or anything else.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OrObjects {
+    #[expect(dead_code, reason = "its shape is what matters")]
+    Objects(Vec<BTreeMap<String, IgnoredAny>>),
+    Other(IgnoredAny),
+}
+
 /// The claims of a proof, well formed.
 pub(crate) struct Claims {
     pub(crate) audience: String,
@@ -46,9 +57,15 @@ impl Claims {
     /// Parses claims; `None` where a member is unknown, missing or malformed.
     pub(crate) fn parse(json: &[u8]) -> Option<Self> {
         let wire: Wire = serde_json::from_slice(json).ok()?;
+        // serde takes a list for a structure as well. What the members hold was read above, in one copy.
+        let objects: BTreeMap<&str, OrObjects> = serde_json::from_slice(json).ok()?;
+        if !matches!(objects.get("want"), Some(OrObjects::Objects(_))) {
+            return None;
+        }
         if decode(&wire.jti)?.len() != JTI_BYTES
             || !(1..=MAX_WANTS).contains(&wire.want.len())
             || !wire.want.iter().all(Want::is_well_formed)
+            || (1..wire.want.len()).any(|index| wire.want[..index].contains(&wire.want[index]))
         {
             return None;
         }

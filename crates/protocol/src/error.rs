@@ -74,6 +74,9 @@ pub enum ClientError {
     /// No want, or more than [`MAX_WANTS`](crate::MAX_WANTS).
     #[error("a request carries 1 to 16 wants")]
     WrongNumberOfWants,
+    /// A want's name is not of the form that the broker accepts: for secrets the name, not the ARN.
+    #[error("a want has a name that no broker accepts")]
+    MalformedWant,
     /// The request would exceed [`MAX_REQUEST_BYTES`](crate::MAX_REQUEST_BYTES).
     #[error("request would be too large")]
     Oversized,

@@ -24,9 +24,9 @@ const TAG_BYTES: usize = 16;
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RequestHeader {
-    alg: RsaOaep256,
-    enc: A256Gcm,
-    cty: Jwt,
+    alg: String,
+    enc: String,
+    cty: String,
     kid: KeyId,
 }
 
@@ -34,32 +34,28 @@ struct RequestHeader {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AnswerHeader {
-    alg: Dir,
-    enc: A256Gcm,
+    alg: String,
+    enc: String,
 }
 
-#[derive(Serialize, Deserialize)]
-enum RsaOaep256 {
-    #[serde(rename = "RSA-OAEP-256")]
-    Value,
+impl RequestHeader {
+    fn to(kid: KeyId) -> Self {
+        Self { alg: "RSA-OAEP-256".into(), enc: "A256GCM".into(), cty: "JWT".into(), kid }
+    }
+
+    fn is_accepted(&self) -> bool {
+        self.alg == "RSA-OAEP-256" && self.enc == "A256GCM" && self.cty == "JWT"
+    }
 }
 
-#[derive(Serialize, Deserialize)]
-enum Dir {
-    #[serde(rename = "dir")]
-    Value,
-}
+impl AnswerHeader {
+    fn new() -> Self {
+        Self { alg: "dir".into(), enc: "A256GCM".into() }
+    }
 
-#[derive(Serialize, Deserialize)]
-enum A256Gcm {
-    #[serde(rename = "A256GCM")]
-    Value,
-}
-
-#[derive(Serialize, Deserialize)]
-enum Jwt {
-    #[serde(rename = "JWT")]
-    Value,
+    fn is_accepted(&self) -> bool {
+        self.alg == "dir" && self.enc == "A256GCM"
+    }
 }
 
 /// A request that was parsed and not yet decrypted.
@@ -81,8 +77,15 @@ impl Envelope {
     /// Parses a request; `None` where it is not a compact JWE with the one accepted header.
     pub(crate) fn parse(compact: &str) -> Option<Self> {
         let [header, key, iv, ciphertext, tag] = split(compact)?;
-        let RequestHeader { kid, .. } = json(header)?;
-        Some(Self { kid, encrypted_key: decode(key)?, sealed: Sealed::parse(header, iv, ciphertext, tag)? })
+        let request: RequestHeader = object(header)?;
+        if !request.is_accepted() {
+            return None;
+        }
+        Some(Self {
+            kid: request.kid,
+            encrypted_key: decode(key)?,
+            sealed: Sealed::parse(header, iv, ciphertext, tag)?,
+        })
     }
 
     pub(crate) const fn kid(&self) -> &KeyId {
@@ -103,12 +106,7 @@ pub(crate) fn seal_request(plaintext: &[u8], to: &Jwk, random: &dyn Random) -> R
     let encrypted_key = recipient
         .encrypt(&OAEP_SHA256_MGF1SHA256, key.expose(), &mut encrypted, None)
         .map_err(|_| ClientError::InvalidServerKey)?;
-    let header = encode_json(&RequestHeader {
-        alg: RsaOaep256::Value,
-        enc: A256Gcm::Value,
-        cty: Jwt::Value,
-        kid: to.kid().clone(),
-    });
+    let header = encode_json(&RequestHeader::to(to.kid().clone()));
     Ok(seal(header, encrypted_key, plaintext, &key, random))
 }
 
@@ -117,14 +115,14 @@ pub(crate) fn seal_request(plaintext: &[u8], to: &Jwk, random: &dyn Random) -> R
 /// The initialization vector is random: one response key encrypts at most a few answers (a replay of a request that
 /// policy denies is answered again), far below the bound of SP 800-38D section 8.3.
 pub(crate) fn seal_answer(plaintext: &[u8], key: &Key256, random: &dyn Random) -> String {
-    seal(encode_json(&AnswerHeader { alg: Dir::Value, enc: A256Gcm::Value }), &[], plaintext, key, random)
+    seal(encode_json(&AnswerHeader::new()), &[], plaintext, key, random)
 }
 
 /// Opens an answer; `None` where it is malformed or was not sealed under this key.
 pub(crate) fn open_answer(compact: &str, key: &Key256) -> Option<Secret<Vec<u8>>> {
     let [header, encrypted_key, iv, ciphertext, tag] = split(compact)?;
-    let AnswerHeader { .. } = json(header)?;
-    if !encrypted_key.is_empty() {
+    let answer: AnswerHeader = object(header)?;
+    if !answer.is_accepted() || !encrypted_key.is_empty() {
         return None;
     }
     Sealed::parse(header, iv, ciphertext, tag)?.open(key)
@@ -180,8 +178,13 @@ pub(crate) fn decode(part: &str) -> Option<Vec<u8>> {
     BASE64_URL_SAFE_NO_PAD.decode(part).ok()
 }
 
-pub(crate) fn json<T: for<'de> Deserialize<'de>>(part: &str) -> Option<T> {
-    serde_json::from_slice(&decode(part)?).ok()
+/// A JSON object in base64url. (serde would take a list for a structure as well.)
+pub(crate) fn object<T: for<'de> Deserialize<'de>>(part: &str) -> Option<T> {
+    let json = decode(part)?;
+    if json.first() != Some(&b'{') {
+        return None;
+    }
+    serde_json::from_slice(&json).ok()
 }
 
 pub(crate) fn encode_json<T: Serialize>(value: &T) -> String {

@@ -33,8 +33,7 @@ impl Request {
     /// Builds a request at `now`, Unix time in seconds, for everything in `wants` or nothing.
     ///
     /// # Errors
-    /// Where the pool is not the manifest's, the server key is not usable, or the wants are none or too many.
-    /// Not checked: whether the wants' names are of the form that the broker accepts.
+    /// Where the pool is not the manifest's, the server key is not usable, or the wants are none, too many or malformed.
     pub fn build(
         manifest: &Manifest,
         pool: &Pool,
@@ -47,6 +46,9 @@ impl Request {
         }
         if !(1..=MAX_WANTS).contains(&wants.len()) {
             return Err(ClientError::WrongNumberOfWants);
+        }
+        if !wants.iter().all(Want::is_well_formed) {
+            return Err(ClientError::MalformedWant);
         }
         let response_key = Secret::new(array::<32>(random));
         let claims = Claims::new(&manifest.audience, now, array(random), response_key.clone(), wants);

@@ -1,5 +1,8 @@
 use serde::{Deserialize, Serialize};
 
+/// The most slashes in a secret's name: each makes a path that policy can speak of.
+const MAX_SLASHES: usize = 32;
+
 /// One thing asked for in an exchange.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -34,6 +37,8 @@ impl Want {
         match self {
             Self::Secret { id, version_id, version_stage } => {
                 made_of(id, 1..=512, b"/_+=.@-")
+                    && !id.contains("//")
+                    && id.matches('/').count() <= MAX_SLASHES
                     && version_id.as_deref().is_none_or(|id| made_of(id, 32..=64, b"-"))
                     && version_stage.as_deref().is_none_or(|stage| made_of(stage, 1..=256, b"/_+=.@-:"))
             }
@@ -68,7 +73,7 @@ mod tests {
     fn names_outside_the_services_alphabets_are_not_well_formed() {
         let secret = |id: &str| Want::Secret { id: id.into(), version_id: None, version_stage: None };
         assert!(secret("prod/web/db_password+=.@-").is_well_formed());
-        for bad in ["", "a b", "a\n", "arn:aws:secretsmanager:x", &"s".repeat(513)] {
+        for bad in ["", "a b", "a\n", "arn:aws:secretsmanager:x", "a//b", &"a/".repeat(33), &"s".repeat(513)] {
             assert!(!secret(bad).is_well_formed(), "{bad}");
         }
         let version = |id: &str| Want::Secret { id: "a".into(), version_id: Some(id.into()), version_stage: None };

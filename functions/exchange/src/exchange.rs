@@ -89,7 +89,7 @@ async fn run<P: Ports>(
     let exchange = match broker.verify(&body).await {
         Ok(exchange) => exchange,
         Err(Unverified::Refused(refusal)) => return Ending::refused(refusal.code()),
-        Err(Unverified::Fault(fault)) => return Ending::fault("material", &fault),
+        Err(Unverified::Fault(fault)) => return Ending::fault("material", &fault, caller),
     };
     trail.group = Some(exchange.group().to_string());
     trail.pool_id = Some(exchange.pool_id().to_string());
@@ -99,7 +99,7 @@ async fn run<P: Ports>(
     let circumstances = Circumstances { source_ip: caller.source_ip, now: broker.adapters.clock.now(), wire: WIRE };
     let loaded = match broker.policies.get(&broker.adapters.clock).await {
         Ok(loaded) => loaded,
-        Err(fault) => return Ending::fault("policies", &fault),
+        Err(fault) => return Ending::fault("policies", &fault, caller),
     };
     let authorized = match authorize(exchange, &loaded.policies, circumstances) {
         Ok(authorized) => authorized,
@@ -115,7 +115,7 @@ async fn run<P: Ports>(
     let spent = match authorized.spend(&broker.adapters.ledger, attempt).await {
         Ok(spent) => spent,
         Err(SpendError::AlreadySpent) => return Ending::refused("replayed"),
-        Err(SpendError::Fault(fault)) => return Ending::fault("ledger", &fault),
+        Err(SpendError::Fault(fault)) => return Ending::fault("ledger", &fault, caller),
     };
     match release(broker, &spent, caller.source_ip).await {
         Ok(answer) => {
@@ -123,7 +123,7 @@ async fn run<P: Ports>(
             Ending { outcome: Outcome::Granted, reason: None, answer: Ok(answer) }
         }
         Err(Unreleased::Denied(denial)) => Ending::denied(denial, spent.exchange().seal_denial(denial, &SystemRandom)),
-        Err(Unreleased::Fault(fault)) => Ending::fault("release", &fault),
+        Err(Unreleased::Fault(fault)) => Ending::fault("release", &fault, caller),
     }
 }
 
@@ -152,8 +152,8 @@ impl Ending {
         Self { outcome: Outcome::Failed, reason: Some(reason), answer: Err(Problem::Unavailable) }
     }
 
-    fn fault(step: &'static str, fault: &Fault) -> Self {
-        tracing::error!(step, error = chain(fault), "exchange failed");
+    fn fault(step: &'static str, fault: &Fault, caller: &Caller) -> Self {
+        tracing::error!(step, error = chain(fault), request_id = caller.request_id, "exchange failed");
         Self::failed(step)
     }
 }

@@ -54,12 +54,13 @@ impl<S: ReadSecret> Source for KeySource<S> {
     type Value = ServerKeys;
 
     async fn load(&self, known: Option<&ServerKeys>) -> Result<Option<ServerKeys>, Fault> {
-        let (current, previous) =
-            tokio::join!(self.generation(Stage::Current, known), self.generation(Stage::Previous, known));
-        let previous = match previous {
+        // In this order: a rotation in between gives one key twice. In the other order, or at once, the key that
+        // clients use could be missed.
+        let current = self.generation(Stage::Current, known).await?;
+        let previous = match self.generation(Stage::Previous, known).await {
             Err(Fault::Missing) => None,
             previous => Some(previous?),
         };
-        Ok(Some(ServerKeys { current: current?, previous }))
+        Ok(Some(ServerKeys { current, previous }))
     }
 }

@@ -20,7 +20,7 @@ pub(crate) async fn manifest<P: Ports>(
         None => return Problem::NotFound { detail: None }.respond(&caller.request_id),
         Some(Ok(material)) => material,
         Some(Err(fault)) => {
-            tracing::error!(error = chain(&fault), "manifest failed");
+            tracing::error!(error = chain(&fault), request_id = caller.request_id, "manifest failed");
             return Problem::Unavailable.respond(&caller.request_id);
         }
     };

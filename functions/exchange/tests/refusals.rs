@@ -6,11 +6,18 @@ mod fixture;
 use std::fs;
 
 use axum::http::{Method, StatusCode};
-use fixture::{World, enrol, secret, vectors};
+use fixture::{Answered, World, enrol, secret, vectors};
 use ports::memory::Failing;
 use protocol::{Manifest, Pool, Request, SealedRequest, ServerKey, SystemRandom};
 
 const REFUSED: &str = r#"{"type":"urn:countersign:problem:refused","title":"the request was refused","status":401}"#;
+
+/// That the answer is the refusal, and that the audit event alone tells the reason.
+#[track_caller]
+fn assert_refused(world: &World, answer: &Answered, reason: &str) {
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED), "{reason}");
+    assert_eq!(world.audited(), ("refused".to_owned(), Some(reason.to_owned())));
+}
 
 #[tokio::test]
 async fn every_refused_vector_gets_the_same_answer_and_leaves_no_row() {
@@ -23,7 +30,7 @@ async fn every_refused_vector_gets_the_same_answer_and_leaves_no_row() {
             continue;
         }
         let answer = world.post(vector["request"].as_str().unwrap().to_owned()).await;
-        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED), "{}", path.display());
+        assert_refused(&world, &answer, vector["verdict"].as_str().unwrap());
         assert_eq!(answer.headers["content-type"], "application/problem+json");
         assert_eq!(answer.headers["x-request-id"], "request-1");
         refused += 1;
@@ -38,10 +45,10 @@ async fn a_request_that_is_no_jose_is_refused_alike() {
     let (body, _) = world.request(&[secret("app/db")]);
     for content_type in [None, Some("application/json"), Some("application/jose+json"), Some("text/plain")] {
         let answer = world.send(Method::POST, "/v2/exchange", content_type, body.clone()).await;
-        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED), "{content_type:?}");
+        assert_refused(&world, &answer, "wrong_content_type");
     }
     let answer = world.post(vec![b'A'; 1024 * 1024]).await;
-    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED), "a megabyte");
+    assert_refused(&world, &answer, "oversized");
 }
 
 #[tokio::test]
@@ -49,8 +56,7 @@ async fn a_replay_is_refused_alike() {
     let world = World::new();
     let (body, _) = world.request(&[secret("app/db")]);
     assert_eq!(world.post(body.clone()).await.status, StatusCode::OK);
-    let answer = world.post(body).await;
-    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED));
+    assert_refused(&world, &world.post(body).await, "replayed");
     assert_eq!(world.adapters.ledger.rows().len(), 1);
 }
 
@@ -59,8 +65,7 @@ async fn an_expired_request_is_refused_alike() {
     let world = World::new();
     let (body, _) = world.request(&[secret("app/db")]);
     world.adapters.clock.advance(std::time::Duration::from_secs(90));
-    let answer = world.post(body).await;
-    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED));
+    assert_refused(&world, &world.post(body).await, "expired");
 }
 
 /// A request of `group`, with whatever pool, as that group's manifest would have it.
@@ -82,7 +87,8 @@ async fn a_pool_proves_its_own_group_alone() {
         ("a_group_that_does_not_exist", forged(&world, "edge", &world.pool)),
     ] {
         let answer = world.post(body).await;
-        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED), "{name}");
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{name}");
+        assert_refused(&world, &answer, "unknown_pool");
     }
     assert_eq!(world.post(forged(&world, "batch", &batch)).await.status, StatusCode::FORBIDDEN, "its own");
 }
@@ -95,6 +101,7 @@ async fn a_truncated_pool_in_the_bucket_is_not_used() {
     let (body, _) = world.request(&[secret("app/db")]);
     let answer = world.post(body).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(world.audited(), ("failed".to_owned(), Some("material".to_owned())));
     assert!(!answer.body.contains("pool"), "{}", answer.body);
 }
 
@@ -115,8 +122,7 @@ async fn the_previous_pool_is_accepted_until_its_time() {
 
     assert_eq!(world.post(world.request(&[secret("app/db")]).0).await.status, StatusCode::OK);
     world.adapters.clock.advance(std::time::Duration::from_secs(100));
-    let answer = world.post(world.request(&[secret("app/db")]).0).await;
-    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED));
+    assert_refused(&world, &world.post(world.request(&[secret("app/db")]).0).await, "unknown_pool");
     let new = Request::build(&next, &next_pool, &[secret("app/db")], fixture::NOW + 100, &SystemRandom).unwrap();
     assert_eq!(world.post(new.body).await.status, StatusCode::OK);
 }
@@ -151,10 +157,8 @@ async fn strangers_cannot_make_a_warm_broker_read_more_than_once_a_second() {
     world.adapters.objects.switch.set(Failing::Unavailable);
     let other = Pool::generate(&SystemRandom);
     for _ in 0..10 {
-        let answer = world.post(forged(&world, "web", &other)).await;
-        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED));
-        let answer = world.post(forged(&world, "edge", &other)).await;
-        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED));
+        assert_refused(&world, &world.post(forged(&world, "web", &other)).await, "unknown_pool");
+        assert_refused(&world, &world.post(forged(&world, "edge", &other)).await, "unknown_pool");
     }
 }
 

@@ -6,7 +6,7 @@ mod fixture;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use fixture::{VALUE, World, role, secret};
+use fixture::{Answered, VALUE, World, role, secret};
 use ports::memory::{Failing, MEMORY_CREDENTIALS_END};
 use protocol::{Denial, DenialCode, Grant, SecretGrant, Want};
 
@@ -119,39 +119,72 @@ async fn the_row_in_the_ledger_tells_what_was_released_to_whom() {
 
 #[tokio::test]
 async fn without_a_ledger_nothing_is_released() {
-    for failing in
-        [Failing::Unavailable, Failing::Throttled, Failing::Forbidden, Failing::Slow(Duration::from_secs(600))]
-    {
+    for failing in FAULTS {
         let world = World::impatient();
         world.adapters.ledger.switch.set(failing);
         let answer = world.post(world.request(&[secret("app/db"), role("deploy")]).0).await;
-        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{failing:?}");
+        assert_failed(&world, &answer, "ledger", failing);
         assert!(world.adapters.roles.sessions().is_empty());
     }
 }
 
+const UNAVAILABLE: &str = r#"{"type":"urn:countersign:problem:unavailable","title":"the broker cannot answer now","status":503,"request_id":"request-1"}"#;
+
+const FAULTS: [Failing; 4] =
+    [Failing::Unavailable, Failing::Throttled, Failing::Forbidden, Failing::Slow(Duration::from_secs(600))];
+
+/// That the answer is a 503 which tells nothing, and that the audit event names the step.
+#[track_caller]
+fn assert_failed(world: &World, answer: &Answered, step: &str, failing: Failing) {
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE), "{failing:?}");
+    assert_eq!(answer.headers["retry-after"], "1");
+    let step = if matches!(failing, Failing::Slow(_)) { "deadline" } else { step };
+    assert_eq!(world.audited(), ("failed".to_owned(), Some(step.to_owned())));
+}
+
 #[tokio::test]
-async fn a_dependency_that_fails_or_is_slow_gives_503_and_tells_nothing() {
-    for failing in
-        [Failing::Unavailable, Failing::Throttled, Failing::Forbidden, Failing::Slow(Duration::from_secs(600))]
-    {
-        for part in ["objects", "secrets", "ledger", "roles"] {
+async fn a_cold_broker_without_its_stores_gives_503_and_tells_nothing() {
+    for failing in FAULTS {
+        let world = World::impatient();
+        world.adapters.objects.switch.set(failing);
+        let answer = world.post(world.request(&[role("deploy")]).0).await;
+        assert_failed(&world, &answer, "material", failing);
+
+        let world = World::impatient();
+        world.adapters.secrets.switch.set(failing);
+        let answer = world.post(world.request(&[role("deploy")]).0).await;
+        assert_failed(&world, &answer, "material", failing);
+    }
+}
+
+#[tokio::test]
+async fn a_release_that_fails_gives_503_leaves_its_record_and_tells_nothing() {
+    for failing in FAULTS {
+        for (name, want) in [("secrets", secret("app/db")), ("roles", role("deploy"))] {
             let world = World::impatient();
-            let switch = match part {
-                "objects" => &world.adapters.objects.switch,
-                "secrets" => &world.adapters.secrets.switch,
-                "ledger" => &world.adapters.ledger.switch,
-                _ => &world.adapters.roles.switch,
-            };
-            switch.set(failing);
-            let answer = world.post(world.request(&[role("deploy")]).0).await;
-            assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{part} {failing:?}");
-            assert_eq!(answer.headers["retry-after"], "1");
-            assert_eq!(
-                answer.body,
-                r#"{"type":"urn:countersign:problem:unavailable","title":"the broker cannot answer now","status":503,"request_id":"request-1"}"#
-            );
+            // Warm, however long that takes: what fails is the release alone.
+            while world.post(world.request(&[role("deploy")]).0).await.status != StatusCode::OK {}
+            let before = world.adapters.ledger.rows().len();
+            if name == "secrets" { &world.adapters.secrets.switch } else { &world.adapters.roles.switch }.set(failing);
+            let (body, _) = world.request(&[want]);
+            let answer = world.post(body.clone()).await;
+            assert_failed(&world, &answer, "release", failing);
+            assert_eq!(world.adapters.ledger.rows().len(), before + 1, "the record of the attempt");
+            let answer = world.post(body).await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "and the request is spent");
         }
+    }
+}
+
+#[tokio::test]
+async fn no_log_line_holds_a_value() {
+    let world = World::new();
+    let wants = [secret("app/db"), secret("app/key"), role("deploy")];
+    assert_eq!(world.post(world.request(&wants).0).await.status, StatusCode::OK);
+    assert_eq!(world.audited(), ("granted".to_owned(), None));
+    let log = world.log();
+    for value in [VALUE, "example secret access key", "example session token", "PRIVATE KEY"] {
+        assert!(!log.contains(value), "{value}");
     }
 }
 

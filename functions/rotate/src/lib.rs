@@ -8,4 +8,4 @@ mod config;
 mod rotation;
 
 pub use config::{Config, ConfigError};
-pub use rotation::{Adapters, Report, RotateError, Rotated, rotate};
+pub use rotation::{Adapters, Order, Report, RotateError, Rotated, rotate};

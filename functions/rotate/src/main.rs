@@ -1,4 +1,4 @@
-//! The Lambda function `rotate`. Its event says nothing: what to rotate is configuration.
+//! The Lambda function `rotate`. Its event is an `Order`.
 
 use std::env;
 
@@ -6,7 +6,7 @@ use aws::{Connection, ParameterStore, S3Bucket, SecretsManager};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use ports::SystemClock;
 use protocol::SystemRandom;
-use rotate::{Adapters, Config, ConfigError, Report, rotate};
+use rotate::{Adapters, Config, ConfigError, Order, Report, rotate};
 use web::{Event, Outcome, audit, chain};
 
 #[tokio::main(flavor = "current_thread")]
@@ -20,9 +20,9 @@ async fn main() -> Result<(), Error> {
         parameters: ParameterStore::new(&connection),
         clock: SystemClock,
     };
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<serde_json::Value>| {
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Order>| {
         let request_id = &event.context.request_id;
-        let outcome: Result<Report, Error> = match rotate(&config, &adapters, &SystemRandom).await {
+        let outcome: Result<Report, Error> = match rotate(&config, event.payload, &adapters, &SystemRandom).await {
             Ok(report) => {
                 let detail = serde_json::to_string(&report)?;
                 audit(&Event { detail: Some(&detail), ..Event::new("rotate", Outcome::Granted, request_id) });

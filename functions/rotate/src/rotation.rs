@@ -4,7 +4,7 @@ use ports::{
     Stage, VersionSelector, WriteObject,
 };
 use protocol::{Group, Jwk, Manifest, Pool, PoolEntry, Random, SecretValue, ServerKey};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Config;
 
@@ -27,11 +27,24 @@ pub struct Adapters<O, S, P, C> {
     pub clock: C,
 }
 
+/// What a rotation is asked for, as the function's event. `{}` is a rotation by hand.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// Make no new key where the current one is younger than this: the schedule's safeguard against being delivered
+    /// twice and against being tried again after all was done.
+    #[serde(default)]
+    pub unless_younger_than_seconds: u64,
+    /// Make no new key; give a first generation to groups that have none.
+    #[serde(default)]
+    pub new_groups_only: bool,
+}
+
 /// What a rotation did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Whether a new server key was made. Otherwise an earlier run's, or the one in use, was given to the groups that
-    /// did not have it.
+    /// Whether a new server key was made. Otherwise the current one was given to the groups that did not have it: an
+    /// earlier run ended before it came to them, or they are new.
     pub new_server_key: bool,
     /// The server key that every group's manifest names now.
     pub kid: String,
@@ -73,8 +86,10 @@ pub enum RotateError {
 /// A group's manifest as it was found.
 type Found = Option<(Manifest, ETag)>;
 
-/// Gives every group a new pool under a new server key; or, where some groups do not have the current server key,
-/// gives it to those: they are new, or an earlier run ended before it came to them.
+/// Gives every group a new pool under a new server key.
+///
+/// Where a group's manifest names another key than the current one, an earlier run ended before it came to that group.
+/// Then this run finishes it, and makes no new key: a further key would end the one that this group's clients use.
 ///
 /// The order is key, pools, manifests. The old key becomes `AWSPREVIOUS` and stays live, so clients with an old
 /// manifest go on. Two runs cannot interleave: the key is written by compare-and-swap, each manifest by If-Match.
@@ -83,6 +98,7 @@ type Found = Option<(Manifest, ETag)>;
 /// The first step that failed.
 pub async fn rotate<O, S, P, C>(
     config: &Config,
+    order: Order,
     adapters: &Adapters<O, S, P, C>,
     random: &dyn Random,
 ) -> Result<Report, RotateError>
@@ -103,18 +119,19 @@ where
     }
     let current = version(&adapters.secrets, config, Stage::Current).await?;
     let current_key = current.as_ref().map(public_key).transpose()?;
-    let lacks_current = |found: &Found| match (found, &current_key) {
-        (Some((manifest, _)), Some(current)) => manifest.server_key != *current,
-        (None, _) | (_, None) => true,
-    };
-
-    let unfinished = current_key.is_some() && found.iter().any(|(_, found)| lacks_current(found));
-    let server_key = match current_key.clone() {
-        Some(current) if unfinished => {
-            found.retain(|(_, found)| lacks_current(found));
-            current
+    let now = adapters.clock.unix_seconds();
+    let keeps_key = current.as_ref().zip(current_key).filter(|(version, key)| {
+        let lags = |found: &Found| found.as_ref().is_some_and(|(manifest, _)| manifest.server_key != *key);
+        let young = now.saturating_sub(version.created_at) < order.unless_younger_than_seconds;
+        order.new_groups_only || young || found.iter().any(|(_, found)| lags(found))
+    });
+    let new_server_key = keeps_key.is_none();
+    let server_key = match keeps_key {
+        Some((_, key)) => {
+            found.retain(|(_, found)| found.as_ref().is_none_or(|(manifest, _)| manifest.server_key != key));
+            key
         }
-        _ => new_key(config, &adapters.secrets, current.as_ref()).await?,
+        None => new_key(config, &adapters.secrets, current.as_ref()).await?,
     };
 
     let mut pools = Vec::with_capacity(found.len());
@@ -123,7 +140,7 @@ where
     }
     let mut rotated = Vec::with_capacity(pools.len());
     for (group, found, pool) in pools {
-        let accept_until = adapters.clock.unix_seconds() + config.accept_seconds.get();
+        let accept_until = now + config.accept_seconds.get();
         let audience = config.audience.clone();
         let (manifest, precondition) = match found {
             None => {
@@ -146,7 +163,7 @@ where
             pool_id: manifest.pool.id.to_string(),
         });
     }
-    Ok(Report { new_server_key: !unfinished, kid: server_key.kid().to_string(), rotated })
+    Ok(Report { new_server_key, kid: server_key.kid().to_string(), rotated })
 }
 
 async fn manifest(objects: &impl ReadObject, group: &Group) -> Result<(Manifest, ETag), RotateError> {

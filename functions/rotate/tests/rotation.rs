@@ -8,7 +8,7 @@ use ports::{
     memory::{Failing, ManualClock, MemoryObjects, MemoryParameters, MemorySecrets},
 };
 use protocol::{KeySize, Manifest, Pool, SecretValue, ServerKey, SystemRandom};
-use rotate::{Adapters, Config, Report, RotateError, rotate};
+use rotate::{Adapters, Config, Order, Report, RotateError, rotate};
 
 const NOW: u64 = 1_800_000_000;
 const KEY: &str = "countersign/server-key";
@@ -37,7 +37,11 @@ fn world() -> World {
 }
 
 async fn run(groups: &[&str], world: &World) -> Result<Report, RotateError> {
-    rotate(&config(groups), world, &SystemRandom).await
+    run_as(Order::default(), groups, world).await
+}
+
+async fn run_as(order: Order, groups: &[&str], world: &World) -> Result<Report, RotateError> {
+    rotate(&config(groups), order, world, &SystemRandom).await
 }
 
 fn manifest(objects: &MemoryObjects, group: &str) -> Manifest {
@@ -99,11 +103,38 @@ async fn a_new_group_gets_the_key_in_use_and_disturbs_nobody() {
     let world = world();
     run(&["web"], &world).await.unwrap();
     let web = manifest(&world.objects, "web");
-    let report = run(&["web", "edge"], &world).await.unwrap();
+    let order = Order { new_groups_only: true, ..Order::default() };
+    let report = run_as(order, &["web", "edge"], &world).await.unwrap();
     assert!(!report.new_server_key);
     assert_eq!(report.rotated.len(), 1);
     assert_eq!(manifest(&world.objects, "web"), web);
     assert_eq!(manifest(&world.objects, "edge").server_key, web.server_key);
+}
+
+#[tokio::test]
+async fn a_new_group_does_not_keep_the_others_from_rotating() {
+    let world = world();
+    run(&["web"], &world).await.unwrap();
+    let report = run(&["web", "edge"], &world).await.unwrap();
+    assert!(report.new_server_key);
+    assert_eq!(manifest(&world.objects, "web").generation, 2);
+    assert_eq!(manifest(&world.objects, "edge").generation, 1);
+}
+
+#[tokio::test]
+async fn a_schedule_that_is_delivered_twice_rotates_once() {
+    let world = world();
+    world.secrets.unix_seconds.store(NOW, std::sync::atomic::Ordering::Relaxed);
+    let scheduled = Order { unless_younger_than_seconds: 3600, ..Order::default() };
+    assert!(run_as(scheduled, &["web"], &world).await.unwrap().new_server_key);
+    let first = manifest(&world.objects, "web");
+    let again = run_as(scheduled, &["web"], &world).await.unwrap();
+    assert!(!again.new_server_key && again.rotated.is_empty());
+    assert_eq!(manifest(&world.objects, "web"), first);
+
+    world.clock.advance(std::time::Duration::from_secs(3600));
+    assert!(run_as(scheduled, &["web"], &world).await.unwrap().new_server_key, "the next period");
+    assert!(run(&["web"], &world).await.unwrap().new_server_key, "by hand, at any time");
 }
 
 /// A bucket that fails from the given write on.
@@ -154,7 +185,7 @@ async fn a_crash_at_any_write_leaves_the_old_generation_whole_and_the_next_run_f
             parameters: world.parameters.clone(),
             clock: world.clock.clone(),
         };
-        let crashed = rotate(&config(&["web", "batch"]), &breaking, &SystemRandom).await;
+        let crashed = rotate(&config(&["web", "batch"]), Order::default(), &breaking, &SystemRandom).await;
         assert!(matches!(crashed, Err(RotateError::Fault { .. })), "after {writes} writes");
         for before in &before {
             let now = manifest(&world.objects, before.group.as_str());
