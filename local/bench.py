@@ -13,7 +13,8 @@ import time
 import zipfile
 
 RUNS = 11
-release, target = map(pathlib.Path, sys.argv[1:])
+release, target, build = map(pathlib.Path, sys.argv[1:])
+functions = {"exchange": build / "ExchangeFunction/bootstrap", "rotate": build / "RotateFunction/bootstrap"}
 missed = []
 
 
@@ -89,10 +90,10 @@ port = server.server_port
 settings = {
     "AUDIENCE": "a", "GROUPS": "web", "BUCKET": "b", "KEY_SECRET": "c/k", "AUDIT_DAYS": "1", "LEDGER_TABLE": "t",
     "KEY_BITS": "3072", "ACCEPT_SECONDS": "60", "URL_PARAMETER": "/u"}
-rows = [(init(release / "empty", port), init(release / "exchange", port, **settings), init(release / "rotate", port, **settings))
-        for _ in range(RUNS)]
-empty, *functions = medians(rows)
-for name, measured in zip(("exchange", "rotate"), functions):
+rows = [
+    [init(release / "empty", port), *(init(binary, port, **settings) for binary in functions.values())] for _ in range(RUNS)]
+empty, *inits = medians(rows)
+for name, measured in zip(functions, inits):
     show(f"{name}, init without prefetch", measured, "ms", 2 * empty, f"2 x an empty lambda_http function, {empty:.2f} ms")
 
 ours = [str(release / "countersign"), "get", "app/bench"]
@@ -102,10 +103,10 @@ run(ours), run(theirs)
 show("countersign get, whole process", get_ms, "ms", aws_ms / 30, f"1/30 of aws secretsmanager get-secret-value, {aws_ms:.0f} ms")
 show("countersign get, peak memory", get_mib, "MiB", aws_mib / 4, f"1/4 of the same, {aws_mib:.0f} MiB")
 
-for name in ("exchange", "rotate"):
+for name, binary in functions.items():
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.write(release / name, "bootstrap")
+        archive.write(binary, "bootstrap")
     show(f"{name}, zip", len(packed.getvalue()) / 1e6, "MB", 6, "6 MB")
 print(f"countersign, binary: {(release / 'countersign').stat().st_size / 1e6:.2f} MB")
 if missed:

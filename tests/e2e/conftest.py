@@ -1,5 +1,6 @@
 """The deployed stack of the environment (AWS_ENDPOINT_URL, STACK_NAME), and what a test needs of it."""
 
+import collections
 import json
 import os
 import subprocess
@@ -78,6 +79,14 @@ class Stack:
 
     def post(self, body):
         return self.http("POST", "/v2/exchange", body.encode(), {"Content-Type": "application/jose"})
+
+    def outcomes(self, since):
+        """How often exchanges ended how, since this time in milliseconds."""
+        pages = boto3.client("logs").get_paginator("filter_log_events").paginate(
+            logGroupName=f"/aws/lambda/{STACK}-exchange", startTime=since)
+        lines = [json.loads(event["message"]) for page in pages for event in page["events"]
+                 if event["message"].lstrip().startswith("{")]
+        return collections.Counter(line["outcome"] for line in lines if line.get("action") == "exchange")
 
     def events(self, request_id, function="exchange"):
         """The log lines of a request, as objects."""

@@ -110,7 +110,7 @@ def test_a_release_is_recorded_in_ledger_and_log_and_neither_holds_the_value(sta
     [event] = [line for line in lines if line["target"] == "audit"]
     assert (event["outcome"], event["group"], event["wants"]) == ("granted", "web", "secret:app/db")
     assert row["pk"] == f"exchange#web#{event['jti']}"
-    assert "correct horse" not in json.dumps(lines) + json.dumps(row, default=str)
+    assert "correct horse" not in json.dumps(lines) + json.dumps(row, default=repr)
 
 
 def test_manifest_and_health_are_public(stack):
@@ -138,7 +138,7 @@ def test_the_same_binary_serves_the_same_routes_off_lambda(cli, stack):
     """The local runner, in front of the same local AWS."""
     configuration = stack.lambda_.get_function_configuration(FunctionName="countersign-exchange")
     variables = configuration["Environment"]["Variables"] | {"LISTEN": "127.0.0.1:18080"}
-    binary = pathlib.Path(os.environ["COUNTERSIGN_BIN"]).with_name("exchange")
+    binary = pathlib.Path(os.environ["BUILD_DIR"]) / "ExchangeFunction/bootstrap"
     server = subprocess.Popen([binary], env=os.environ | variables, stdout=subprocess.PIPE, text=True)
     try:
         for line in server.stdout:

@@ -30,6 +30,7 @@ def test_rotation_keeps_old_and_new_material_working(stack):
 def test_a_load_of_parallel_gets_through_a_rotation_sees_no_failure(cli, stack):
     cli.pull()
     place = f"s3://{stack.bucket}"
+    since = int(time.time() * 1000)
     failed, served, stop = [], [], threading.Event()
 
     def get(worker):
@@ -61,6 +62,11 @@ def test_a_load_of_parallel_gets_through_a_rotation_sees_no_failure(cli, stack):
     for worker in workers:
         worker.join()
     assert failed == []
+    outcomes = stack.outcomes(since)
+    assert "failed" not in outcomes and "denied" not in outcomes
+    # A warm function that looked less than a second before the new manifest was written may not know it yet: the client
+    # pulls and tries again by itself.
+    assert outcomes["granted"] >= len(served) > 20 * outcomes["refused"]
     assert sum(began <= at <= ended for at in served) > 0, "nothing was served during the rotation"
     assert sum(at > ended for at in served) > 10
 

@@ -82,7 +82,7 @@ async fn a_pool_proves_its_own_group_alone() {
     let server_key = ServerKey::from_pem(&world.server_key_pem).unwrap();
     enrol(&world.adapters.objects, "batch", &batch, &server_key);
     for (name, body) in [
-        ("anothers_pool_for_my_group", forged(&world, "web", &batch)),
+        ("a_foreign_pool_for_my_group", forged(&world, "web", &batch)),
         ("my_pool_for_another_group", forged(&world, "batch", &world.pool)),
         ("a_group_that_does_not_exist", forged(&world, "edge", &world.pool)),
     ] {
