@@ -51,6 +51,11 @@ use_fast_build() {
   bin=$root/target/$CARGO_BUILD_TARGET/debug
 }
 
+# A port that nothing listens on.
+free_port() {
+  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
 # The value of an output of the deployed stack.
 output() {
   aws cloudformation describe-stacks --stack-name "$STACK_NAME" --output text \
