@@ -53,7 +53,8 @@ impl Access<'_> {
         let request =
             Request::new(principal, uid("Action", action), resource, self.circumstances.to_cedar()?, Some(schema))
                 .map_err(|_| Malformed)?;
-        let entities = Entities::from_entities(entities, Some(schema)).map_err(|_| Malformed)?;
+        // Without the schema: it would add every action's entity each time, and what stands here is made above.
+        let entities = Entities::from_entities(entities, None).map_err(|_| Malformed)?;
         Ok((request, entities))
     }
 }

@@ -12,6 +12,8 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     schema
 });
 
+static AUTHORIZER: LazyLock<Authorizer> = LazyLock::new(Authorizer::new);
+
 /// A validated set of policies.
 #[derive(Debug)]
 pub struct Policies(PolicySet);
@@ -83,7 +85,7 @@ impl Policies {
     #[must_use]
     pub fn decide(&self, access: Access<'_>) -> Decision {
         let Ok((request, entities)) = access.to_cedar(&SCHEMA) else { return Decision::Deny };
-        let answer = Authorizer::new().is_authorized(&request, &self.0, &entities);
+        let answer = AUTHORIZER.is_authorized(&request, &self.0, &entities);
         let diagnostics = answer.diagnostics();
         if answer.decision() == CedarDecision::Allow && diagnostics.errors().next().is_none() {
             let mut reasons: Vec<String> = diagnostics.reason().map(ToString::to_string).collect();
