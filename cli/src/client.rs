@@ -5,8 +5,8 @@ use reqwest::{StatusCode, header};
 use serde::Deserialize;
 
 use crate::{
-    Error, Material, MaterialDir, Origin,
-    http::{self, Proxy},
+    Error, Material, MaterialDir, Origin, StoredMaterial,
+    http::{self, Http},
     retry::{MAX_TRIES, pause, share},
 };
 
@@ -16,7 +16,7 @@ const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// A client of one group.
 #[derive(Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    http: Http,
     materials: MaterialDir,
     group: Group,
     origin: Option<Origin>,
@@ -39,12 +39,9 @@ enum Tried {
 
 impl Client {
     /// A client that proves itself with the group's material in this folder.
-    ///
-    /// # Errors
-    /// [`Error::Http`].
-    pub fn new(materials: MaterialDir, group: Group) -> Result<Self, Error> {
-        let http = http::client(Proxy::FromEnvironment).map_err(Error::Http)?;
-        Ok(Self { http, materials, group, origin: None, url: None, timeout: Duration::from_secs(30) })
+    #[must_use]
+    pub fn new(materials: MaterialDir, group: Group) -> Self {
+        Self { http: Http::default(), materials, group, origin: None, url: None, timeout: Duration::from_secs(30) }
     }
 
     /// Names the place that missing or outdated material is pulled from.
@@ -93,7 +90,7 @@ impl Client {
 
     async fn try_until_answered(&self, wants: &[Want]) -> Result<Answer, Error> {
         let mut material = match self.materials.load(&self.group) {
-            Err(Error::NoMaterial(_) | Error::Damaged { .. }) if self.origin.is_some() => self.fetch().await?,
+            Err(Error::NoMaterial(_) | Error::Damaged { .. }) if self.origin.is_some() => self.fetch_and_load().await?,
             material => material?,
         };
         let mut pulled_again = false;
@@ -106,8 +103,12 @@ impl Client {
                 Err(Error::Refused { .. }) if self.origin.is_some() && !pulled_again => {
                     // The broker looks for a generation that it does not know once a second at most.
                     tokio::time::sleep(Duration::from_secs(1) + share(Duration::from_secs(1))).await;
-                    material = self.fetch().await?;
+                    material = self.fetch_and_load().await?;
                     pulled_again = true;
+                }
+                Err(refused @ Error::Refused { .. }) => {
+                    material.pool.check(&material.manifest.pool)?;
+                    return Err(refused);
                 }
                 Err(error) => return Err(error),
             }
@@ -115,12 +116,19 @@ impl Client {
         }
     }
 
-    async fn try_once(&self, material: &Material, wants: &[Want], tries: u32) -> Result<Tried, Error> {
+    async fn fetch_and_load(&self) -> Result<StoredMaterial, Error> {
+        self.fetch().await?;
+        self.materials.load(&self.group)
+    }
+
+    async fn try_once(&self, material: &StoredMaterial, wants: &[Want], tries: u32) -> Result<Tried, Error> {
         let now = unix_seconds();
         let Request { body, pending } = Request::build(&material.manifest, &material.pool, wants, now, &SystemRandom)?;
         let url = self.url.as_deref().unwrap_or(&material.manifest.url).trim_end_matches('/');
         let sent = self
             .http
+            .client(url)
+            .map_err(Error::Http)?
             .post(format!("{url}/v2/exchange"))
             .header(header::CONTENT_TYPE, "application/jose")
             .header(header::ACCEPT, "application/jose, application/problem+json")

@@ -20,7 +20,7 @@ async fn pull(Pull { common }: Pull) -> Result<(), Error> {
         usage("--from is required: the place that material is pulled from");
     }
     let folder = common.folder();
-    let material = client(common)?.pull().await?;
+    let material = client(common).pull().await?;
     let manifest = &material.manifest;
     let line = format!(
         "{} generation {}, pool {}, in {}\n",
@@ -34,7 +34,7 @@ async fn pull(Pull { common }: Pull) -> Result<(), Error> {
 
 async fn get(get: Get) -> Result<(), Error> {
     let want = Want::Secret { id: get.secret, version_id: get.version_id, version_stage: get.version_stage };
-    let answer = client(get.common)?.exchange(&[want]).await?;
+    let answer = client(get.common).exchange(&[want]).await?;
     let Some(Grant::Secret(secret)) = answer.granted.first() else { return Err(Error::Unexpected { status: 200 }) };
     if get.json { print(json(secret).as_slice()) } else { print(secret.value.expose()) }
 }
@@ -43,13 +43,13 @@ fn json(secret: &SecretGrant) -> Vec<u8> {
     serde_json::to_vec_pretty(secret).expect("a grant serializes")
 }
 
-fn client(common: Common) -> Result<Client, Error> {
+fn client(common: Common) -> Client {
     let materials = MaterialDir::new(common.folder());
     let group = match common.group {
         Some(group) => group,
         None => only_group(&materials),
     };
-    Ok(Client::new(materials, group)?.pull_from(common.from).url(common.url).timeout(common.timeout))
+    Client::new(materials, group).pull_from(common.from).url(common.url).timeout(common.timeout)
 }
 
 fn only_group(materials: &MaterialDir) -> Group {

@@ -1,13 +1,6 @@
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::OnceLock, time::Duration};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-
-/// Whether the proxy that the environment names is used.
-#[derive(Clone, Copy)]
-pub(crate) enum Proxy {
-    FromEnvironment,
-    Never,
-}
 
 /// Resolves `localhost` and the names below it to this machine, as RFC 6761 section 6.3 asks of resolvers; others by
 /// the operating system.
@@ -26,20 +19,36 @@ impl Resolve for Resolver {
     }
 }
 
-/// The HTTP client for broker and origin. It follows no redirect: a broker has no reason to send one.
-///
-/// Plain `http` origins are this machine's own: what they send must not take a way over a proxy.
-pub(crate) fn client(proxy: Proxy) -> Result<reqwest::Client, reqwest::Error> {
-    let builder = match proxy {
-        Proxy::FromEnvironment => reqwest::Client::builder(),
-        Proxy::Never => reqwest::Client::builder().no_proxy(),
-    };
-    builder
-        .dns_resolver(Resolver)
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(5))
-        .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
-        .build()
+/// HTTP clients, each made when it is first needed. They follow no redirect: a broker has no reason to send one.
+#[derive(Debug, Default)]
+pub(crate) struct Http {
+    plain: OnceLock<reqwest::Client>,
+    tls: OnceLock<reqwest::Client>,
+}
+
+impl Http {
+    /// The client for what `url` names.
+    ///
+    /// Plain `http` is for this machine: it takes no way over a proxy, and the system's certificates, whose reading takes
+    /// longer than all else that the command does, are not read for it.
+    pub(crate) fn client(&self, url: &str) -> Result<&reqwest::Client, reqwest::Error> {
+        let builder = reqwest::Client::builder();
+        let (made, builder) = if url.starts_with("http://") {
+            (&self.plain, builder.no_proxy().tls_certs_only([]))
+        } else {
+            (&self.tls, builder)
+        };
+        if let Some(client) = made.get() {
+            return Ok(client);
+        }
+        let client = builder
+            .dns_resolver(Resolver)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(5))
+            .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(made.get_or_init(|| client))
+    }
 }
 
 /// A body of at most `limit` bytes; `None` where it is larger.

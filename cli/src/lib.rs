@@ -5,7 +5,7 @@
 //!
 //! # async fn example() -> Result<(), countersign::Error> {
 //! let group: Group = "web".parse().expect("a group's name");
-//! let client = Client::new(MaterialDir::new("/var/lib/countersign"), group)?;
+//! let client = Client::new(MaterialDir::new("/var/lib/countersign"), group);
 //! let want = Want::Secret { id: "app/db".into(), version_id: None, version_stage: None };
 //! let answer = client.exchange(&[want]).await?;
 //! if let Grant::Secret(secret) = &answer.granted[0] {
@@ -21,12 +21,14 @@ mod error;
 mod http;
 mod material;
 mod origin;
+mod pool_file;
 mod retry;
 
 pub use client::Client;
 pub use error::Error;
-pub use material::{Material, MaterialDir};
+pub use material::{Material, MaterialDir, StoredMaterial};
 pub use origin::{InvalidOrigin, Origin};
+pub use pool_file::PoolFile;
 pub use protocol::{
     Answer, AwsCredentials, Denial, DenialCode, Grant, Group, Manifest, Pool, Secret, SecretGrant, SecretValue, Want,
 };

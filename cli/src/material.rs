@@ -1,24 +1,33 @@
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, DirBuilder, File, Metadata},
     io::{ErrorKind, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
-use protocol::{Group, MAX_POOL_BYTES, Manifest, Pool, PoolId, Secret};
+use protocol::{Group, Manifest, Pool, PoolId, Secret};
 
-use crate::Error;
+use crate::{Error, PoolFile};
 
 /// The largest manifest, in bytes.
 pub(crate) const MAX_MANIFEST_BYTES: usize = 16 * 1024;
 
-/// What a client proves itself with: a manifest and the pool that it describes.
+/// What was pulled: a manifest and the pool that it describes.
 #[derive(Debug)]
 pub struct Material {
     /// The public description.
     pub manifest: Manifest,
     /// The secret.
     pub pool: Pool,
+}
+
+/// What a client proves itself with.
+#[derive(Debug)]
+pub struct StoredMaterial {
+    /// The public description.
+    pub manifest: Manifest,
+    /// The secret.
+    pub pool: PoolFile,
 }
 
 /// Material on disk, in the layout of the broker's bucket: `groups/<group>/manifest.json` and
@@ -53,7 +62,7 @@ impl MaterialDir {
     ///
     /// # Errors
     /// [`Error::NoMaterial`], [`Error::OpenToOthers`], [`Error::Damaged`], [`Error::File`].
-    pub fn load(&self, group: &Group) -> Result<Material, Error> {
+    pub fn load(&self, group: &Group) -> Result<StoredMaterial, Error> {
         let path = self.0.join(Manifest::key(group));
         let json = match read(&path, MAX_MANIFEST_BYTES, 0o022, 0o600) {
             Err(Error::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
@@ -65,15 +74,13 @@ impl MaterialDir {
             .filter(|manifest| manifest.group == *group)
             .ok_or(Error::Damaged { path, reason: "not this group's manifest" })?;
         let path = self.0.join(&manifest.pool.key);
-        let mut bytes = match read(&path, MAX_POOL_BYTES, 0o077, 0o600) {
+        let pool = match PoolFile::open(&path, &manifest.pool) {
             Err(Error::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 return Err(Error::Damaged { path, reason: "the pool that the manifest names is missing" });
             }
-            bytes => bytes?,
+            pool => pool?,
         };
-        let pool = Pool::new(bytes.take()).ok().filter(|pool| manifest.pool.describes(pool));
-        let pool = pool.ok_or(Error::Damaged { path, reason: "not the pool that the manifest describes" })?;
-        Ok(Material { manifest, pool })
+        Ok(StoredMaterial { manifest, pool })
     }
 
     /// Writes a group's material, each file at once and the manifest last, and deletes pools that are accepted no
@@ -103,24 +110,34 @@ impl MaterialDir {
 
 /// Reads a file none of whose `forbidden` mode bits are set.
 pub(crate) fn read(path: &Path, limit: usize, forbidden: u32, wanted: u32) -> Result<Secret<Vec<u8>>, Error> {
+    let (file, _) = open(path, forbidden, wanted)?;
+    read_all(&file, path, limit)
+}
+
+/// Opens a file none of whose `forbidden` mode bits are set. The metadata are of the open file: what is checked is what
+/// is read.
+pub(crate) fn open(path: &Path, forbidden: u32, wanted: u32) -> Result<(File, Metadata), Error> {
     let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
-    // Of the open file: what is checked is what is read.
     let metadata = file.metadata().map_err(failed)?;
     let mode = metadata.permissions().mode() & 0o7777;
-    if mode & forbidden != 0 {
-        return Err(Error::OpenToOthers { path: path.to_owned(), mode, wanted });
+    if mode & forbidden == 0 {
+        Ok((file, metadata))
+    } else {
+        Err(Error::OpenToOthers { path: path.to_owned(), mode, wanted })
     }
-    let length = usize::try_from(metadata.size()).unwrap_or(usize::MAX);
-    if length > limit {
+}
+
+/// All of a file, which must not be larger than `limit`.
+pub(crate) fn read_all(file: &File, path: &Path, limit: usize) -> Result<Secret<Vec<u8>>, Error> {
+    let mut bytes = Vec::with_capacity(limit + 1);
+    let read = file.take(limit as u64 + 1).read_to_end(&mut bytes);
+    let bytes = Secret::new(bytes);
+    read.map_err(|source| Error::File { action: "read", path: path.to_owned(), source })?;
+    if bytes.expose().len() > limit {
         return Err(Error::Damaged { path: path.to_owned(), reason: "too large" });
     }
-    let mut bytes = Vec::with_capacity(length + 1);
-    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > limit {
-        return Err(Error::Damaged { path: path.to_owned(), reason: "too large" });
-    }
-    Ok(Secret::new(bytes))
+    Ok(bytes)
 }
 
 /// Puts a file of mode 0600 in the place of another at once.

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     Error, Material,
-    http::{self, Proxy},
+    http::{self, Http},
     material::{MAX_MANIFEST_BYTES, read},
     retry::{MAX_TRIES, pause},
 };
@@ -88,7 +88,7 @@ impl Origin {
 /// An origin with what it takes to read from it.
 enum Fetcher<'a> {
     S3 { bucket: S3Bucket, prefix: &'a str },
-    Https { client: Client, base: &'a Url },
+    Https { http: Http, base: &'a Url },
     Folder(&'a PathBuf),
 }
 
@@ -99,10 +99,7 @@ impl<'a> Fetcher<'a> {
                 let connection = Connection::from_environment().await.patient();
                 Self::S3 { bucket: S3Bucket::new(&connection, bucket.clone()), prefix }
             }
-            Origin::Https(base) => {
-                let proxy = if base.scheme() == "http" { Proxy::Never } else { Proxy::FromEnvironment };
-                Self::Https { client: http::client(proxy).map_err(Error::Http)?, base }
-            }
+            Origin::Https(base) => Self::Https { http: Http::default(), base },
             Origin::Folder(folder) => Self::Folder(folder),
         })
     }
@@ -114,7 +111,8 @@ impl<'a> Fetcher<'a> {
                 let object = object.map_err(|fault| pull_error(key, fault))?;
                 object.map(|object| object.bytes).ok_or_else(|| pull_error(key, "no content"))
             }
-            Self::Https { client, base } => {
+            Self::Https { http, base } => {
+                let client = http.client(base.as_str()).map_err(Error::Http)?;
                 let url = base.join(key).map_err(|error| pull_error(key, error))?;
                 let mut tries = 1;
                 loop {

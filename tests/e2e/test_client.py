@@ -57,6 +57,18 @@ def test_a_truncated_pool_is_refused(cli):
     assert done.returncode == 3 and "not the pool that the manifest describes" in done.stderr.decode()
 
 
+def test_a_pool_that_was_altered_is_named_once_the_broker_refuses(cli, stack):
+    cli.pull()
+    [pool] = cli.folder.glob("groups/web/pools/*")
+    pool.write_bytes(bytes(pool.stat().st_size))
+    done = cli.run("get", "app/db")
+    assert done.returncode == 3 and "not the pool that the manifest describes" in done.stderr.decode()
+    assert "hint: fetch it again" in done.stderr.decode()
+    # Told where from, the client fetches a whole one by itself.
+    done = cli.run("get", "app/db", "--from", f"s3://{stack.bucket}")
+    assert (done.returncode, done.stdout) == (0, b"correct horse battery staple"), done.stderr
+
+
 def test_errors_have_their_exit_code_and_a_hint(cli, stack):
     done = cli.run("get", "app/db")
     assert done.returncode == 3 and "countersign pull" in done.stderr.decode()

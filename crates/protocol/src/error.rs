@@ -1,3 +1,5 @@
+use std::io;
+
 /// Why the broker refuses a request before its proof holds.
 ///
 /// For the log alone: the caller gets one fixed answer, whatever the reason.
@@ -68,6 +70,9 @@ pub enum ClientError {
     /// The pool is not the one that the manifest describes.
     #[error("pool is not the one that the manifest describes")]
     PoolMismatch,
+    /// The pool's bytes cannot be read.
+    #[error("pool cannot be read: {0}")]
+    PoolUnreadable(io::ErrorKind),
     /// The manifest's server key is unusable or does not match its `kid`.
     #[error("server key in the manifest is not valid")]
     InvalidServerKey,

@@ -35,7 +35,7 @@ pub use error::{ClientError, Refusal};
 pub use jwk::Jwk;
 pub use manifest::{Manifest, PoolEntry, PreviousPool};
 pub use name::{Group, InvalidName, KeyId, PoolId};
-pub use pool::{InvalidPool, MAX_POOL_BYTES, MIN_POOL_BYTES, Pool};
+pub use pool::{INTERVAL_BYTES, InvalidPool, MAX_POOL_BYTES, MIN_POOL_BYTES, Pool, ReadPool};
 pub use random::{Random, SystemRandom};
 pub use request::{PendingAnswer, Request};
 pub use secret::{Key256, Secret};

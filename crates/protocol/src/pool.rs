@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, io};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -9,6 +9,9 @@ pub const MIN_POOL_BYTES: usize = 64 * 1024;
 
 /// The most that a pool may hold: a bound on what a damaged or hostile source can make its reader allocate.
 pub const MAX_POOL_BYTES: usize = 16 * 1024 * 1024;
+
+/// Length of the intervals that proofs are made from.
+pub const INTERVAL_BYTES: usize = 16;
 
 /// Lines of a generated pool, and characters in a line without its LF.
 const LINES: usize = 2048;
@@ -90,6 +93,30 @@ impl Pool {
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         self.bytes.expose()
+    }
+}
+
+/// A pool, wherever its bytes are. A proof reads 4 KiB of them.
+pub trait ReadPool {
+    /// The pool's length in bytes.
+    fn size(&self) -> u64;
+
+    /// The bytes from this offset on; at least as many remain.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    fn interval(&self, offset: u64) -> io::Result<Secret<[u8; INTERVAL_BYTES]>>;
+}
+
+impl ReadPool for Pool {
+    fn size(&self) -> u64 {
+        self.expose().len() as u64
+    }
+
+    fn interval(&self, offset: u64) -> io::Result<Secret<[u8; INTERVAL_BYTES]>> {
+        let offset = usize::try_from(offset).ok();
+        let bytes = offset.and_then(|offset| self.expose().get(offset..)?.first_chunk());
+        bytes.map(|bytes| Secret::new(*bytes)).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 }
 

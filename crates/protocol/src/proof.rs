@@ -1,3 +1,5 @@
+use std::io;
+
 use aws_lc_rs::{
     digest::{Context, SHA256},
     hkdf::{HKDF_SHA256, KeyType, Salt},
@@ -5,12 +7,11 @@ use aws_lc_rs::{
 
 use crate::{
     name::KeyId,
-    pool::Pool,
+    pool::{INTERVAL_BYTES, ReadPool},
     secret::{Key256, Secret},
 };
 
 const INTERVALS: usize = 256;
-const INTERVAL_BYTES: usize = 16;
 
 /// HKDF output for one 64-bit number per interval.
 struct Offsets;
@@ -26,8 +27,19 @@ impl KeyType for Offsets {
 /// The request id chooses the 256 intervals, so nobody can pick them out of the part of a pool that he happens to
 /// hold, and the server key's id is an input, so a proof made for another server key is worth nothing here.
 /// The modulo bias is below 2^-39 for the largest pool.
-pub(crate) fn proof_key(pool: &Pool, jti: &str, iat: u64, jws_kid: &str, jwe_kid: &KeyId) -> Key256 {
-    let bytes = pool.expose();
+///
+/// # Errors
+/// Where the pool cannot be read.
+///
+/// # Panics
+/// Where the pool is shorter than an interval; a pool holds 64 KiB at least.
+pub(crate) fn proof_key(
+    pool: &impl ReadPool,
+    jti: &str,
+    iat: u64,
+    jws_kid: &str,
+    jwe_kid: &KeyId,
+) -> io::Result<Key256> {
     let ikm = format!("{jti}.{iat}.{jws_kid}.{jwe_kid}");
     let prk = Salt::new(HKDF_SHA256, b"countersign/v2/intervals").extract(ikm.as_bytes());
     let mut stream = [0; INTERVALS * size_of::<u64>()];
@@ -37,23 +49,22 @@ pub(crate) fn proof_key(pool: &Pool, jti: &str, iat: u64, jws_kid: &str, jwe_kid
 
     let mut hash = Context::new(&SHA256);
     hash.update(b"countersign/v2/proof\0");
-    let starts = (bytes.len() - (INTERVAL_BYTES - 1)) as u64;
+    let starts = pool.size() - (INTERVAL_BYTES as u64 - 1);
     for number in stream.chunks_exact(size_of::<u64>()) {
         let number = u64::from_be_bytes(number.try_into().expect("chunks are 8 bytes"));
-        let offset = usize::try_from(number % starts).expect("an offset is below the pool's length");
-        hash.update(&bytes[offset..offset + INTERVAL_BYTES]);
+        hash.update(pool.interval(number % starts)?.expose());
     }
-    Secret::new(hash.finish().as_ref().try_into().expect("SHA-256 is 32 bytes"))
+    Ok(Secret::new(hash.finish().as_ref().try_into().expect("SHA-256 is 32 bytes")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::MIN_POOL_BYTES;
+    use crate::pool::{MIN_POOL_BYTES, Pool};
 
     fn key(pool: &Pool, jti: &str, iat: u64, group: &str, kid: char) -> [u8; 32] {
         let kid = kid.to_string().repeat(43).parse().unwrap();
-        *proof_key(pool, jti, iat, &format!("{group}/{}", pool.id()), &kid).expose()
+        *proof_key(pool, jti, iat, &format!("{group}/{}", pool.id()), &kid).unwrap().expose()
     }
 
     #[test]
@@ -80,7 +91,7 @@ mod tests {
         let (pool, damaged) = (Pool::new(bytes).unwrap(), Pool::new(damaged).unwrap());
         // The same names on both sides, so that the bytes alone differ.
         let jwe_kid = "k".repeat(43).parse().unwrap();
-        let [a, b] = [&pool, &damaged].map(|pool| *proof_key(pool, "j", 1, "web/x", &jwe_kid).expose());
+        let [a, b] = [&pool, &damaged].map(|pool| *proof_key(pool, "j", 1, "web/x", &jwe_kid).unwrap().expose());
         assert_ne!(a, b);
     }
 }

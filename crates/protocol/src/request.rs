@@ -6,7 +6,7 @@ use crate::{
     error::ClientError,
     jwe, jws,
     manifest::Manifest,
-    pool::Pool,
+    pool::{MIN_POOL_BYTES, ReadPool},
     proof::proof_key,
     random::{Random, array},
     secret::{Key256, Secret},
@@ -33,15 +33,17 @@ impl Request {
     /// Builds a request at `now`, Unix time in seconds, for everything in `wants` or nothing.
     ///
     /// # Errors
-    /// Where the pool is not the manifest's, the server key is not usable, or the wants are none, too many or malformed.
+    /// Where the pool has not the size that the manifest gives or cannot be read, the server key is not usable, or the
+    /// wants are none, too many or malformed. Not checked: the pool's bytes, of which a request reads 4 KiB; the broker
+    /// refuses the proof of others.
     pub fn build(
         manifest: &Manifest,
-        pool: &Pool,
+        pool: &impl ReadPool,
         wants: &[Want],
         now: u64,
         random: &dyn Random,
     ) -> Result<Self, ClientError> {
-        if !manifest.pool.describes(pool) {
+        if manifest.pool.size != pool.size() || pool.size() < MIN_POOL_BYTES as u64 {
             return Err(ClientError::PoolMismatch);
         }
         if !(1..=MAX_WANTS).contains(&wants.len()) {
@@ -52,8 +54,9 @@ impl Request {
         }
         let response_key = Secret::new(array::<32>(random));
         let claims = Claims::new(&manifest.audience, now, array(random), response_key.clone(), wants);
-        let kid = jws::kid(&manifest.group, pool.id());
-        let proof_key = proof_key(pool, &claims.request_id, now, &kid, manifest.server_key.kid());
+        let kid = jws::kid(&manifest.group, &manifest.pool.id);
+        let proof_key = proof_key(pool, &claims.request_id, now, &kid, manifest.server_key.kid())
+            .map_err(|error| ClientError::PoolUnreadable(error.kind()))?;
         let proof = jws::sign(kid, claims.to_json().expose(), &proof_key);
         let body = jwe::seal_request(proof.expose().as_bytes(), &manifest.server_key, random)?;
         if body.len() > MAX_REQUEST_BYTES {

@@ -107,7 +107,8 @@ impl OpenedRequest {
         if pool_id != pool.id() {
             return Err(Refusal::UnknownPool);
         }
-        let key = proof_key(pool, &claims.request_id, claims.issued_at, &jws::kid(group, pool_id), &self.kid);
+        let key = proof_key(pool, &claims.request_id, claims.issued_at, &jws::kid(group, pool_id), &self.kid)
+            .map_err(|_| Refusal::BadProof)?;
         if !self.proof.holds(&key) {
             return Err(Refusal::BadProof);
         }
