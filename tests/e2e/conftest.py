@@ -1,9 +1,12 @@
 """The deployed stack of the environment (AWS_ENDPOINT_URL, STACK_NAME), and what a test needs of it."""
 
 import collections
+import contextlib
 import json
 import os
+import pathlib
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -80,6 +83,21 @@ class Stack:
     def post(self, body):
         return self.http("POST", "/v2/exchange", body.encode(), {"Content-Type": "application/jose"})
 
+    @contextlib.contextmanager
+    def off_lambda(self, **changes):
+        """The deployed binary with the deployed settings, on a port of this machine. Yields its url."""
+        configuration = self.lambda_.get_function_configuration(FunctionName=f"{STACK}-exchange")
+        binary = pathlib.Path(os.environ["BUILD_DIR"]) / "ExchangeFunction/bootstrap"
+        environment = os.environ | configuration["Environment"]["Variables"] | {"LISTEN": "127.0.0.1:0"} | changes
+        with subprocess.Popen([binary], env=environment, stdout=subprocess.PIPE, text=True) as server:
+            lines = (json.loads(line) for line in server.stdout)
+            address = next(line["address"] for line in lines if line.get("message") == "listening")
+            threading.Thread(target=server.stdout.read, daemon=True).start()
+            try:
+                yield f"http://{address}"
+            finally:
+                server.terminate()
+
     def outcomes(self, since):
         """How often exchanges ended how, since this time in milliseconds."""
         pages = boto3.client("logs").get_paginator("filter_log_events").paginate(
@@ -120,7 +138,9 @@ def stack():
     secrets.create_secret(Name="app/admin/codes", SecretString="not for web")
     secrets.create_secret(Name="ops/root", SecretString="not for web either")
     made.put_policy(POLICY)
-    made.rotate()
+    # The third generation is the first that ends a pool.
+    for _ in range(3):
+        made.rotate()
     return made
 
 

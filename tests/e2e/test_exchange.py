@@ -1,9 +1,6 @@
 """The exchange through API Gateway, by a client that shares no code with the broker."""
 
 import json
-import os
-import pathlib
-import subprocess
 import time
 
 import boto3
@@ -136,16 +133,7 @@ def test_a_broken_policy_file_keeps_the_last_good_set_and_a_good_one_counts_agai
 
 def test_the_same_binary_serves_the_same_routes_off_lambda(cli, stack):
     """The local runner, in front of the same local AWS."""
-    configuration = stack.lambda_.get_function_configuration(FunctionName="countersign-exchange")
-    variables = configuration["Environment"]["Variables"] | {"LISTEN": "127.0.0.1:0"}
-    binary = pathlib.Path(os.environ["BUILD_DIR"]) / "ExchangeFunction/bootstrap"
-    server = subprocess.Popen([binary], env=os.environ | variables, stdout=subprocess.PIPE, text=True)
-    try:
-        lines = (json.loads(line) for line in server.stdout)
-        address = next(line["address"] for line in lines if line.get("message") == "listening")
-        cli.pull()
-        done = cli.run("get", "app/db", "--url", f"http://{address}")
-        assert (done.returncode, done.stdout) == (0, b"correct horse battery staple"), done.stderr
-    finally:
-        server.terminate()
-        server.wait(10)
+    cli.pull()
+    with stack.off_lambda() as url:
+        done = cli.run("get", "app/db", "--url", url)
+    assert (done.returncode, done.stdout) == (0, b"correct horse battery staple"), done.stderr

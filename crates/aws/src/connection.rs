@@ -1,15 +1,21 @@
-use std::time::Duration;
+use std::{env, time::Duration};
 
-use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, SdkConfig, environment::EnvironmentVariableCredentialsProvider, retry::RetryConfig,
+    timeout::TimeoutConfig,
+};
 use aws_smithy_types::{body::SdkBody, error::metadata::ProvideErrorMetadata};
 use ports::Fault;
+
+use crate::http;
 
 /// How this program reaches AWS: credentials, region, endpoint, time-outs; shared by its clients.
 #[derive(Clone, Debug)]
 pub struct Connection(pub(crate) SdkConfig);
 
 impl Connection {
-    /// Reads the environment, the shared configuration files and the instance's metadata, as every AWS SDK does.
+    /// Reads the environment, the shared configuration files and the instance's metadata, as every AWS SDK does. On AWS
+    /// Lambda credentials come from the environment alone.
     ///
     /// `ENDPOINT_URL`, where it is not empty, names a local AWS. (The SDK's own `AWS_ENDPOINT_URL` works as well, and
     /// must not be empty, which a template cannot promise.)
@@ -22,11 +28,18 @@ impl Connection {
             .operation_timeout(Duration::from_secs(4))
             .build();
         let config = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http::client())
             .timeout_config(timeouts)
             .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(50)));
-        let config = match std::env::var("ENDPOINT_URL") {
-            Ok(url) if !url.is_empty() => config.endpoint_url(url),
-            _ => config,
+        let config = match setting("ENDPOINT_URL") {
+            Some(url) => config.endpoint_url(url),
+            None => config,
+        };
+        // There the role's credentials are in the environment, and making ready to look elsewhere takes longer than to
+        // find them.
+        let config = match setting("AWS_LAMBDA_RUNTIME_API") {
+            Some(_) => config.credentials_provider(EnvironmentVariableCredentialsProvider::new()),
+            None => config,
         };
         Self(config.load().await)
     }
@@ -41,6 +54,11 @@ impl Connection {
             .build();
         Self(self.0.to_builder().timeout_config(timeouts).build())
     }
+}
+
+/// An environment variable that is set and not empty: a template can leave none out.
+fn setting(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 type SdkError<E> = aws_smithy_runtime_api::client::result::SdkError<E, aws_smithy_runtime_api::http::Response<SdkBody>>;

@@ -5,6 +5,7 @@
 mod connection;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
+mod http;
 #[cfg(feature = "s3")]
 mod s3;
 #[cfg(feature = "secretsmanager")]

@@ -1,3 +1,5 @@
+use std::sync::OnceLock;
+
 use aws_sdk_sts::Client;
 use ports::{AssumeRole, Fault, RoleSession, SessionCredentials};
 use protocol::Secret;
@@ -5,14 +7,20 @@ use protocol::Secret;
 use crate::{Connection, connection::fault};
 
 /// AWS STS.
+///
+/// The client is made when it is first needed: few functions assume a role, and each client takes its share of a cold
+/// start.
 #[derive(Clone, Debug)]
-pub struct Sts(Client);
+pub struct Sts {
+    connection: Connection,
+    client: OnceLock<Client>,
+}
 
 impl Sts {
     /// A client.
     #[must_use]
-    pub fn new(connection: &Connection) -> Self {
-        Self(Client::new(&connection.0))
+    pub const fn new(connection: Connection) -> Self {
+        Self { connection, client: OnceLock::new() }
     }
 }
 
@@ -20,7 +28,8 @@ impl AssumeRole for Sts {
     /// `sts:AssumeRole`.
     async fn assume(&self, session: &RoleSession) -> Result<SessionCredentials, Fault> {
         let found = self
-            .0
+            .client
+            .get_or_init(|| Client::new(&self.connection.0))
             .assume_role()
             .role_arn(&session.role_arn)
             .role_session_name(&session.session_name)

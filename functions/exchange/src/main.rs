@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         objects: S3Bucket::new(&connection, variable("BUCKET")?),
         secrets: SecretsManager::new(&connection),
         ledger: DynamoDbLedger::new(&connection, variable("LEDGER_TABLE")?),
-        roles: Sts::new(&connection),
+        roles: Sts::new(connection),
         clock: SystemClock,
     };
     let broker = Arc::new(Broker::new(config, adapters));
