@@ -5,29 +5,16 @@ import os
 
 import boto3
 import pytest
-import yaml
+
+import template
 
 STACK = os.environ["STACK_NAME"]
 SECRET = {"type": "secret", "id": "app/db"}
 
 
-class Loader(yaml.SafeLoader):
-    """Reads the template's short forms as what stands behind them."""
-
-
-Loader.add_multi_constructor("!", lambda loader, suffix, node: loader.construct_object(
-    type(node)(node.tag.replace("!" + suffix, {
-        yaml.ScalarNode: "tag:yaml.org,2002:str",
-        yaml.SequenceNode: "tag:yaml.org,2002:seq",
-        yaml.MappingNode: "tag:yaml.org,2002:map",
-    }[type(node)]), node.value), deep=True))
-
-
 def grants():
     """Every (function, statement, action) of the template."""
-    path = os.path.join(os.path.dirname(__file__), "../../template.yaml")
-    with open(path) as file:
-        resources = yaml.load(file, Loader)["Resources"]
+    resources = template.resources()
     for function in ("exchange", "rotate"):
         [policy] = resources[f"{function.capitalize()}Role"]["Properties"]["Policies"]
         for statement in policy["PolicyDocument"]["Statement"]:
@@ -45,7 +32,9 @@ def works(stack):
     """Everything that the deployed functions do, from cold."""
     stack.restart("exchange")
     try:
-        stack.rotate()
+        report = stack.rotate()
+        if any("deleted_pool_id" not in rotated for rotated in report["rotated"]):
+            return False
         # An exchange of each kind, and a denial that shows that policies were read.
         wants = [SECRET, {"type": "aws", "role": "deploy"}]
         return stack.exchange(wants)[0] == 200 and stack.exchange([{"type": "secret", "id": "ops/root"}])[0] == 403
@@ -70,6 +59,7 @@ def test_the_roles_grant_this_and_nothing_else():
         ("exchange", "ClientRoles", "sts:AssumeRole"),
         ("rotate", "Material", "s3:GetObject"),
         ("rotate", "Material", "s3:PutObject"),
+        ("rotate", "EndedPools", "s3:DeleteObject"),
         ("rotate", "ListMaterial", "s3:ListBucket"),
         ("rotate", "ServerKey", "secretsmanager:GetSecretValue"),
         ("rotate", "ServerKey", "secretsmanager:PutSecretValue"),

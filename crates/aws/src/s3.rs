@@ -1,5 +1,5 @@
 use aws_sdk_s3::{Client, error::SdkError, primitives::ByteStream, types::ServerSideEncryption};
-use ports::{ETag, Fault, ListObjects, Listed, Object, Precondition, ReadObject, WriteObject};
+use ports::{DeleteObject, ETag, Fault, ListObjects, Listed, Object, Precondition, ReadObject, WriteObject};
 
 use crate::{Connection, connection::fault};
 
@@ -81,5 +81,13 @@ impl WriteObject for S3Bucket {
             Precondition::Unchanged(tag) => put.if_match(tag.0),
         };
         put.send().await.map(|_| ()).map_err(|error| fault(&error))
+    }
+}
+
+impl DeleteObject for S3Bucket {
+    /// `s3:DeleteObject`. In a bucket with versions the object stays as a noncurrent version until its lifecycle ends it.
+    async fn delete(&self, key: &str) -> Result<(), Fault> {
+        let deleted = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
+        deleted.map(|_| ()).map_err(|error| fault(&error))
     }
 }

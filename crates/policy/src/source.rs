@@ -89,7 +89,7 @@ mod tests {
         objects.put("policies/batch.cedar", PERMIT);
         let second = source(&objects).load(Some(&first)).await.unwrap().unwrap();
         assert_eq!(second.policies.len(), 2);
-        objects.delete("policies/web.cedar");
+        objects.remove("policies/web.cedar");
         assert_eq!(source(&objects).load(Some(&second)).await.unwrap().unwrap().policies.len(), 1);
     }
 

@@ -18,7 +18,7 @@ pub use cached::{Cached, MAX_AGE, MAX_STALE, RETRY_AFTER, Source};
 pub use clock::{Clock, SystemClock};
 pub use fault::{Cause, Fault};
 pub use ledger::{Ledger, Row, SpendError};
-pub use object::{ETag, ListObjects, Listed, Object, Precondition, ReadObject, WriteObject};
+pub use object::{DeleteObject, ETag, ListObjects, Listed, Object, Precondition, ReadObject, WriteObject};
 pub use parameter::ReadParameter;
 pub use role::{AssumeRole, RoleSession, SessionCredentials};
 pub use secret::{AppendSecret, ReadSecret, SecretVersion, Stage, VersionSelector};

@@ -13,9 +13,9 @@ use std::{
 use protocol::{Secret, SecretValue};
 
 use crate::{
-    AppendSecret, AssumeRole, Clock, ETag, Fault, Ledger, ListObjects, Listed, Object, Precondition, ReadObject,
-    ReadParameter, ReadSecret, RoleSession, Row, SecretVersion, SessionCredentials, SpendError, Stage, VersionSelector,
-    WriteObject,
+    AppendSecret, AssumeRole, Clock, DeleteObject, ETag, Fault, Ledger, ListObjects, Listed, Object, Precondition,
+    ReadObject, ReadParameter, ReadSecret, RoleSession, Row, SecretVersion, SessionCredentials, SpendError, Stage,
+    VersionSelector, WriteObject,
 };
 
 /// How a port misbehaves.
@@ -102,8 +102,8 @@ impl MemoryObjects {
         lock(&self.objects).insert(key.to_owned(), Object { bytes: bytes.into(), etag });
     }
 
-    /// Takes an object away.
-    pub fn delete(&self, key: &str) {
+    /// Takes an object away, whatever the switch says.
+    pub fn remove(&self, key: &str) {
         lock(&self.objects).remove(key);
     }
 
@@ -158,6 +158,14 @@ impl WriteObject for MemoryObjects {
             (Precondition::Absent | Precondition::Unchanged(_), _) => return Err(Fault::Conflict),
         }
         self.put(key, bytes);
+        Ok(())
+    }
+}
+
+impl DeleteObject for MemoryObjects {
+    async fn delete(&self, key: &str) -> Result<(), Fault> {
+        self.switch.pass().await?;
+        lock(&self.objects).remove(key);
         Ok(())
     }
 }

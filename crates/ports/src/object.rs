@@ -61,3 +61,9 @@ pub trait WriteObject: Send + Sync + 'static {
         precondition: Precondition,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 }
+
+/// Deletes objects (Amazon S3 `DeleteObject`).
+pub trait DeleteObject: Send + Sync + 'static {
+    /// Deletes an object. That there is none is a success.
+    fn delete(&self, key: &str) -> impl Future<Output = Result<(), Fault>> + Send;
+}

@@ -221,7 +221,7 @@ async fn a_policy_file_that_does_not_parse_changes_nothing_on_a_warm_broker_and_
 async fn a_policy_that_is_taken_away_ends_access_within_a_minute() {
     let world = World::new();
     assert_eq!(world.post(world.request(&[secret("app/db")]).0).await.status, StatusCode::OK);
-    world.adapters.objects.delete("policies/web.cedar");
+    world.adapters.objects.remove("policies/web.cedar");
     world.adapters.clock.advance(ports::MAX_AGE);
     assert_eq!(world.post(world.request(&[secret("app/db")]).0).await.status, StatusCode::FORBIDDEN);
 }

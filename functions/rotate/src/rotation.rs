@@ -1,9 +1,9 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use ports::{
-    AppendSecret, Clock, ETag, Fault, ListObjects, Precondition, ReadObject, ReadParameter, ReadSecret, SecretVersion,
-    Stage, VersionSelector, WriteObject,
+    AppendSecret, Clock, DeleteObject, ETag, Fault, ListObjects, Precondition, ReadObject, ReadParameter, ReadSecret,
+    SecretVersion, Stage, VersionSelector, WriteObject,
 };
-use protocol::{Group, Jwk, Manifest, Pool, PoolEntry, Random, SecretValue, ServerKey};
+use protocol::{Group, Jwk, Manifest, Pool, PoolEntry, PoolId, Random, SecretValue, ServerKey};
 use serde::{Deserialize, Serialize};
 
 use crate::Config;
@@ -61,6 +61,9 @@ pub struct Rotated {
     pub generation: u64,
     /// Its pool now.
     pub pool_id: String,
+    /// The pool that is accepted no longer, and was deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted_pool_id: Option<String>,
 }
 
 /// Why a rotation stopped. What it had committed stays; running it again goes on from there.
@@ -86,13 +89,22 @@ pub enum RotateError {
 /// A group's manifest as it was found.
 type Found = Option<(Manifest, ETag)>;
 
+/// A generation that is about to be written.
+struct Next {
+    manifest: Manifest,
+    precondition: Precondition,
+    /// The pool that nobody accepts any more once it is.
+    ends: Option<PoolId>,
+}
+
 /// Gives every group a new pool under a new server key.
 ///
 /// Where a group's manifest names another key than the current one, an earlier run ended before it came to that group.
 /// Then this run finishes it, and makes no new key: a further key would end the one that this group's clients use.
 ///
-/// The order is key, pools, manifests. The old key becomes `AWSPREVIOUS` and stays live, so clients with an old
-/// manifest go on. Two runs cannot interleave: the key is written by compare-and-swap, each manifest by If-Match.
+/// The order is key, pools, manifests; then the pools that no manifest names any more are deleted. The old key becomes
+/// `AWSPREVIOUS` and stays live, so clients with an old manifest go on. Two runs cannot interleave: the key is written by
+/// compare-and-swap, each manifest by If-Match.
 ///
 /// # Errors
 /// The first step that failed.
@@ -103,7 +115,7 @@ pub async fn rotate<O, S, P, C>(
     random: &dyn Random,
 ) -> Result<Report, RotateError>
 where
-    O: ReadObject + ListObjects + WriteObject,
+    O: ReadObject + ListObjects + WriteObject + DeleteObject,
     S: ReadSecret + AppendSecret,
     P: ReadParameter,
     C: Clock,
@@ -134,33 +146,38 @@ where
         None => new_key(config, &adapters.secrets, current.as_ref()).await?,
     };
 
-    let mut pools = Vec::with_capacity(found.len());
+    let mut next = Vec::with_capacity(found.len());
     for (group, found) in found {
-        pools.push((group, found, new_pool(&adapters.objects, group, random).await?));
-    }
-    let mut rotated = Vec::with_capacity(pools.len());
-    for (group, found, pool) in pools {
-        let accept_until = now + config.accept_seconds.get();
-        let audience = config.audience.clone();
-        let (manifest, precondition) = match found {
+        let pool = new_pool(&adapters.objects, group, random).await?;
+        let (audience, url, server_key) = (config.audience.clone(), url.clone(), server_key.clone());
+        next.push(match found {
             None => {
-                let first = Manifest::first(group.clone(), audience, url.clone(), server_key.clone(), pool);
-                (first, Precondition::Absent)
+                let manifest = Manifest::first(group.clone(), audience, url, server_key, pool);
+                Next { manifest, precondition: Precondition::Absent, ends: None }
             }
             Some((old, tag)) => {
-                let next = old.next(audience, url.clone(), server_key.clone(), pool, accept_until);
-                (next, Precondition::Unchanged(tag))
+                let manifest = old.next(audience, url, server_key, pool, now + config.accept_seconds.get());
+                let ends = old.previous.map(|previous| previous.id);
+                Next { manifest, precondition: Precondition::Unchanged(tag), ends }
             }
+        });
+    }
+    for Next { manifest, precondition, .. } in &next {
+        let key = Manifest::key(&manifest.group);
+        let written = adapters.objects.write(&key, manifest.to_json(), "application/json", precondition.clone()).await;
+        written.map_err(step("write a manifest"))?;
+    }
+    let mut rotated = Vec::with_capacity(next.len());
+    for Next { manifest, ends, .. } in next {
+        let deleted = match ends {
+            Some(id) => delete_pool(&adapters.objects, &manifest.group, id).await,
+            None => None,
         };
-        adapters
-            .objects
-            .write(&Manifest::key(group), manifest.to_json(), "application/json", precondition)
-            .await
-            .map_err(step("write a manifest"))?;
         rotated.push(Rotated {
-            group: group.to_string(),
+            group: manifest.group.to_string(),
             generation: manifest.generation,
             pool_id: manifest.pool.id.to_string(),
+            deleted_pool_id: deleted.map(|id| id.to_string()),
         });
     }
     Ok(Report { new_server_key, kid: server_key.kid().to_string(), rotated })
@@ -220,6 +237,18 @@ async fn new_pool(objects: &impl WriteObject, group: &Group, random: &dyn Random
         .await
         .map_err(step("write a pool"))?;
     Ok(entry)
+}
+
+/// Deletes a pool that nobody accepts any more; `None` where it could not be.
+async fn delete_pool(objects: &impl DeleteObject, group: &Group, id: PoolId) -> Option<PoolId> {
+    match objects.delete(&Manifest::pool_key(group, &id)).await {
+        Ok(()) => Some(id),
+        Err(fault) => {
+            // All is committed: to fail here would have the rotation tried again.
+            tracing::warn!(error = web::chain(&fault), %group, pool_id = %id, "an ended pool stays");
+            None
+        }
+    }
 }
 
 fn step(step: &'static str) -> impl FnOnce(Fault) -> RotateError {

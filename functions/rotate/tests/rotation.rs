@@ -1,10 +1,17 @@
 //! Rotations from nothing, one after another, ended in the middle, and side by side.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{collections::BTreeMap, num::NonZeroU64};
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU64,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use ports::{
-    Fault, ReadSecret as _, Stage, VersionSelector, WriteObject,
+    DeleteObject, Fault, ReadSecret as _, Stage, VersionSelector, WriteObject,
     memory::{Failing, ManualClock, MemoryObjects, MemoryParameters, MemorySecrets},
 };
 use protocol::{KeySize, Manifest, Pool, SecretValue, ServerKey, SystemRandom};
@@ -99,6 +106,34 @@ async fn the_next_generation_keeps_the_one_before_alive() {
 }
 
 #[tokio::test]
+async fn a_pool_is_deleted_once_no_manifest_names_it() {
+    let world = world();
+    let mut pools = Vec::new();
+    for _ in 0..4 {
+        let report = run(&["web"], &world).await.unwrap();
+        pools.push(manifest(&world.objects, "web").pool);
+        let ended = pools.len().checked_sub(3).map(|index| &pools[index]);
+        assert_eq!(report.rotated[0].deleted_pool_id, ended.map(|pool| pool.id.to_string()));
+        for (age, pool) in pools.iter().rev().enumerate() {
+            assert_eq!(world.objects.peek(&pool.key).is_some(), age < 2, "{age} rotations ago");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pool_that_cannot_be_deleted_does_not_fail_the_rotation() {
+    let world = world();
+    for _ in 0..2 {
+        run(&["web"], &world).await.unwrap();
+    }
+    // The new pool and the manifest are written, and then the bucket fails.
+    let breaking = breaking(&world, 2);
+    let report = rotate(&config(&["web"]), Order::default(), &breaking, &SystemRandom).await.unwrap();
+    assert_eq!(report.rotated[0].deleted_pool_id, None);
+    assert_eq!(manifest(&world.objects, "web").generation, 3);
+}
+
+#[tokio::test]
 async fn a_new_group_gets_the_key_in_use_and_disturbs_nobody() {
     let world = world();
     run(&["web"], &world).await.unwrap();
@@ -124,7 +159,7 @@ async fn a_new_group_does_not_keep_the_others_from_rotating() {
 #[tokio::test]
 async fn a_schedule_that_is_delivered_twice_rotates_once() {
     let world = world();
-    world.secrets.unix_seconds.store(NOW, std::sync::atomic::Ordering::Relaxed);
+    world.secrets.unix_seconds.store(NOW, Ordering::Relaxed);
     let scheduled = Order { unless_younger_than_seconds: 3600, ..Order::default() };
     assert!(run_as(scheduled, &["web"], &world).await.unwrap().new_server_key);
     let first = manifest(&world.objects, "web");
@@ -137,11 +172,18 @@ async fn a_schedule_that_is_delivered_twice_rotates_once() {
     assert!(run(&["web"], &world).await.unwrap().new_server_key, "by hand, at any time");
 }
 
-/// A bucket that fails from the given write on.
+/// A bucket that fails from the given write or deletion on.
 #[derive(Clone)]
 struct Breaking {
     objects: MemoryObjects,
-    writes_left: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+    writes_left: Arc<AtomicUsize>,
+}
+
+impl Breaking {
+    fn spend(&self) -> Result<(), Fault> {
+        let left = self.writes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        left.map(|_| ()).map_err(|_| Fault::Unavailable("broken".into()))
+    }
 }
 
 impl ports::ReadObject for Breaking {
@@ -164,10 +206,24 @@ impl WriteObject for Breaking {
         content_type: &'static str,
         precondition: ports::Precondition,
     ) -> Result<(), Fault> {
-        use std::sync::atomic::Ordering;
-        let left = self.writes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        left.map_err(|_| Fault::Unavailable("broken".into()))?;
+        self.spend()?;
         self.objects.write(key, bytes, content_type, precondition).await
+    }
+}
+
+impl DeleteObject for Breaking {
+    async fn delete(&self, key: &str) -> Result<(), Fault> {
+        self.spend()?;
+        DeleteObject::delete(&self.objects, key).await
+    }
+}
+
+fn breaking(world: &World, writes: usize) -> World<Breaking> {
+    Adapters {
+        objects: Breaking { objects: world.objects.clone(), writes_left: Arc::new(writes.into()) },
+        secrets: world.secrets.clone(),
+        parameters: world.parameters.clone(),
+        clock: world.clock.clone(),
     }
 }
 
@@ -178,14 +234,8 @@ async fn a_crash_at_any_write_leaves_the_old_generation_whole_and_the_next_run_f
         run(&["web", "batch"], &world).await.unwrap();
         let before = ["web", "batch"].map(|group| manifest(&world.objects, group));
 
-        let objects = Breaking { objects: world.objects.clone(), writes_left: std::sync::Arc::new(writes.into()) };
-        let breaking = Adapters {
-            objects,
-            secrets: world.secrets.clone(),
-            parameters: world.parameters.clone(),
-            clock: world.clock.clone(),
-        };
-        let crashed = rotate(&config(&["web", "batch"]), Order::default(), &breaking, &SystemRandom).await;
+        let config = config(&["web", "batch"]);
+        let crashed = rotate(&config, Order::default(), &breaking(&world, writes), &SystemRandom).await;
         assert!(matches!(crashed, Err(RotateError::Fault { .. })), "after {writes} writes");
         for before in &before {
             let now = manifest(&world.objects, before.group.as_str());
