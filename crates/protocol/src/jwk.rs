@@ -9,6 +9,7 @@ use crate::{error::ClientError, name::KeyId};
 
 /// An RSA public key for `RSA-OAEP-256` as a JSON Web Key (RFC 7517, RFC 7518 section 6.3.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Jwk {
     kty: KeyType,
@@ -17,23 +18,28 @@ pub struct Jwk {
     alg: Algorithm,
     /// The RFC 7638 thumbprint of this key.
     kid: KeyId,
+    /// Modulus, base64url.
     n: String,
+    /// Exponent, base64url.
     e: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 enum KeyType {
     #[serde(rename = "RSA")]
     Rsa,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 enum Usage {
     #[serde(rename = "enc")]
     Encryption,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 enum Algorithm {
     #[serde(rename = "RSA-OAEP-256")]
     RsaOaep256,

@@ -14,8 +14,11 @@ const VERSION: u32 = 2;
 /// their requests to another server, which learns what they ask for and can answer them; it cannot obtain a credential
 /// with what it receives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
+    /// What the members mean: 2.
+    #[cfg_attr(feature = "openapi", schema(value_type = u32, example = 2))]
     version: Version,
     /// Whose manifest this is.
     pub group: Group,
@@ -36,6 +39,7 @@ pub struct Manifest {
 
 /// Where a pool is and what it must be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PoolEntry {
     /// The first half of `sha256`.
@@ -50,6 +54,7 @@ pub struct PoolEntry {
 
 /// A pool that was replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PreviousPool {
     /// Which pool.

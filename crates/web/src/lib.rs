@@ -16,7 +16,7 @@ pub use audit::{Event, Outcome, audit};
 pub use caller::Caller;
 pub use error_chain::chain;
 pub use lambda::lambda_service;
-pub use problem::Problem;
+pub use problem::{Problem, ProblemDetails};
 
 /// Runs a router where this process finds itself: on AWS Lambda, or on the port that `LISTEN` names
 /// (by default `127.0.0.1:8080`).

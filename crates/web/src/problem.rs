@@ -31,13 +31,19 @@ pub enum Problem {
     Unavailable,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// The body of an error answer, a problem details object (RFC 9457 section 3.1).
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct ProblemDetails<'a> {
+    /// A stable code.
     r#type: &'static str,
+    /// What the code means.
     title: &'static str,
+    /// The answer's status.
     status: u16,
+    /// For the caller alone: a compact JWE under the response key.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
+    /// Names the request in the audit log.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
 }
@@ -77,7 +83,7 @@ impl Problem {
                 ("urn:countersign:problem:unavailable", "the broker cannot answer now", None, Some(request_id))
             }
         };
-        let body = Body { r#type, title, status: status.as_u16(), detail, request_id: shown_id };
+        let body = ProblemDetails { r#type, title, status: status.as_u16(), detail, request_id: shown_id };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

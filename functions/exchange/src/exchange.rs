@@ -9,7 +9,7 @@ use axum::{
 use policy::Circumstances;
 use ports::{Clock as _, Fault, SpendError};
 use protocol::{Denial, DenialCode, MAX_REQUEST_BYTES, Refusal, SystemRandom};
-use web::{Caller, Event, Outcome, Problem, audit, chain};
+use web::{Caller, Event, Outcome, Problem, ProblemDetails, audit, chain};
 
 use crate::{
     Broker, Ports,
@@ -38,7 +38,24 @@ struct Trail {
     policies: Option<String>,
 }
 
-/// `POST /v2/exchange`: proof in, credentials out.
+/// Proof in, credentials out.
+///
+/// The body is a nested JWT: a compact JWE (RFC 7516) to the server key around a compact JWS (RFC 7515) under the proof
+/// key. `docs/protocol.md` specifies both, and the answer.
+#[utoipa::path(
+    post,
+    path = "/v2/exchange",
+    tag = "exchange",
+    request_body(content = String, content_type = "application/jose"),
+    responses(
+        (status = 200, description = "Everything that was wanted: a compact JWE under the response key", body = String, content_type = "application/jose"),
+        (status = 401, description = "The proof does not hold, or the request was used before; one fixed body", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Policy does not allow a want", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "Policy allows it, and there is no such secret, version or alias", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests; from the gateway", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "Something that the broker needs does not answer", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
 pub(crate) async fn exchange<P: Ports>(
     State(broker): State<Arc<Broker<P>>>,
     caller: Caller,

@@ -11,9 +11,11 @@ mod exchange;
 mod keys;
 mod manifest;
 mod material;
+mod openapi;
 mod release;
 mod router;
 
 pub use broker::{Adapters, Broker, Ports};
 pub use config::{Config, ConfigError, RoleAlias};
+pub use openapi::openapi;
 pub use router::router;

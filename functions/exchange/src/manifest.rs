@@ -5,11 +5,27 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use web::{Caller, Problem, chain};
+use protocol::{Group, Manifest};
+use web::{Caller, Problem, ProblemDetails, chain};
 
 use crate::{Broker, Ports};
 
-/// `GET /v2/manifest/{group}`: the manifest as it stands in S3, with its entity tag.
+/// A group's manifest as it stands in S3, with its entity tag.
+#[utoipa::path(
+    get,
+    path = "/v2/manifest/{group}",
+    tag = "exchange",
+    params(
+        ("group" = Group, Path),
+        ("If-None-Match" = Option<String>, Header, description = "The entity tag of the manifest that the client has"),
+    ),
+    responses(
+        (status = 200, description = "The manifest; it holds nothing secret", body = Manifest, headers(("ETag" = String))),
+        (status = 304, description = "The manifest that the client has is the current one"),
+        (status = 404, description = "There is no such group", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The manifest cannot be read, or there was no rotation yet", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
 pub(crate) async fn manifest<P: Ports>(
     State(broker): State<Arc<Broker<P>>>,
     Path(group): Path<String>,

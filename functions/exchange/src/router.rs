@@ -34,8 +34,16 @@ async fn with_request_id(caller: Caller, request: axum::extract::Request, next: 
     response
 }
 
-/// `GET /health`: the process runs. It asks nothing of what the process depends on.
-async fn health() -> Response {
-    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], axum::Json(serde_json::json!({ "status": "ok" })))
+/// The process runs. It asks nothing of what the process depends on.
+#[utoipa::path(get, path = "/health", tag = "exchange", responses((status = 200, description = "The process runs", body = Health)))]
+pub(crate) async fn health() -> Response {
+    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], axum::Json(Health { status: "ok" }))
         .into_response()
+}
+
+/// That the process runs.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(crate) struct Health {
+    /// `ok`.
+    status: &'static str,
 }
