@@ -63,10 +63,7 @@ def test_a_load_of_parallel_gets_through_a_rotation_sees_no_failure(cli, stack):
         worker.join()
     assert failed == []
     outcomes = stack.outcomes(since)
-    assert "failed" not in outcomes and "denied" not in outcomes
-    # A warm function that looked less than a second before the new manifest was written may not know it yet: the client
-    # pulls and tries again by itself.
-    assert outcomes["granted"] >= len(served) > 20 * outcomes["refused"]
+    assert set(outcomes) == {"granted"} and outcomes["granted"] >= len(served)
     assert sum(began <= at <= ended for at in served) > 0, "nothing was served during the rotation"
     assert sum(at > ended for at in served) > 10
 

@@ -10,8 +10,8 @@ pub const MAX_AGE: Duration = Duration::from_mins(1);
 /// How long a value is used at most while its source fails.
 pub const MAX_STALE: Duration = Duration::from_mins(10);
 
-/// The least time between two attempts to load a value that exists: what bounds the load that a stream of requests
-/// naming unknown generations, or a failing source, can cause.
+/// The least time between two loads for requests that name an unknown generation, and between two attempts at a failing
+/// source: what bounds the load that either can cause.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a caller waits for a new value while there is one that can be used.
@@ -38,6 +38,8 @@ struct State<V> {
     slot: Option<Slot<V>>,
     /// When the source last failed.
     failed: Option<Duration>,
+    /// When the source was last asked for a generation that the value does not know.
+    refreshed: Option<Duration>,
 }
 
 struct Slot<V> {
@@ -49,7 +51,7 @@ struct Slot<V> {
 impl<S: Source> Cached<S> {
     /// An empty cache over a source.
     pub const fn new(source: S) -> Self {
-        Self { source, state: Mutex::const_new(State { slot: None, failed: None }) }
+        Self { source, state: Mutex::const_new(State { slot: None, failed: None, refreshed: None }) }
     }
 
     /// The source itself.
@@ -62,33 +64,38 @@ impl<S: Source> Cached<S> {
     /// # Errors
     /// The source's, where there is no value or it is older than [`MAX_STALE`].
     pub async fn get(&self, clock: &impl Clock) -> Result<Arc<S::Value>, Fault> {
-        self.get_within(MAX_AGE, clock).await
+        self.load(false, clock).await
     }
 
-    /// The value, loaded anew unless the source was asked less than [`RETRY_AFTER`] ago.
+    /// The value, loaded anew unless it was refreshed less than [`RETRY_AFTER`] ago.
     ///
-    /// For a request that names a generation that the value does not know.
+    /// For a request that names a generation that the value does not know. The first such request after a rotation is
+    /// served, whenever the source was asked before, unless strangers make up generations in the same second.
     ///
     /// # Errors
     /// As [`Cached::get`].
     pub async fn refresh(&self, clock: &impl Clock) -> Result<Arc<S::Value>, Fault> {
-        self.get_within(Duration::ZERO, clock).await
+        self.load(true, clock).await
     }
 
-    async fn get_within(&self, age: Duration, clock: &impl Clock) -> Result<Arc<S::Value>, Fault> {
+    async fn load(&self, refresh: bool, clock: &impl Clock) -> Result<Arc<S::Value>, Fault> {
         let mut state = self.state.lock().await;
-        let State { slot, failed } = &mut *state;
+        let State { slot, failed, refreshed } = &mut *state;
         let now = clock.now();
         let since = |then: Duration| now.saturating_sub(then);
-        let failed_just_now = failed.is_some_and(|failed| since(failed) < RETRY_AFTER);
+        let just_now = |then: &Option<Duration>| then.is_some_and(|then| since(then) < RETRY_AFTER);
+        let failed_just_now = just_now(failed);
         if let Some(Slot { value, confirmed }) = slot
             && since(*confirmed) < MAX_STALE
-            && (since(*confirmed) < age.max(RETRY_AFTER) || failed_just_now)
+            && (if refresh { just_now(refreshed) } else { since(*confirmed) < MAX_AGE } || failed_just_now)
         {
             return Ok(Arc::clone(value));
         }
         if failed_just_now {
             return Err(Fault::Unavailable("the source failed a moment ago".into()));
+        }
+        if refresh {
+            *refreshed = Some(now);
         }
         // Who has a value does not wait long for a better one.
         let usable = slot.as_ref().is_some_and(|slot| since(slot.confirmed) < MAX_STALE);
@@ -170,12 +177,11 @@ mod tests {
     async fn unknown_generations_cause_one_load_a_second() {
         let (cached, clock) = (Cached::new(Counter::default()), ManualClock::new(1_000));
         cached.get(&clock).await.unwrap();
-        for _ in 0..100 {
-            assert_eq!(*cached.refresh(&clock).await.unwrap(), 1);
-        }
-        clock.advance(RETRY_AFTER);
-        for _ in 0..100 {
-            assert_eq!(*cached.refresh(&clock).await.unwrap(), 2);
+        for loads in 2..5 {
+            for _ in 0..100 {
+                assert_eq!(*cached.refresh(&clock).await.unwrap(), loads);
+            }
+            clock.advance(RETRY_AFTER);
         }
     }
 

@@ -131,7 +131,6 @@ async fn the_previous_pool_is_accepted_until_its_time() {
 async fn a_warm_broker_learns_of_a_new_key_and_a_new_pool_at_once() {
     let world = World::new();
     assert_eq!(world.post(world.request(&[secret("app/db")]).0).await.status, StatusCode::OK);
-    world.adapters.clock.advance(ports::RETRY_AFTER);
 
     let pem = ServerKey::generate(protocol::KeySize::Rsa2048);
     let server_key = ServerKey::from_pem(pem.expose()).unwrap();
@@ -144,7 +143,7 @@ async fn a_warm_broker_learns_of_a_new_key_and_a_new_pool_at_once() {
     let next = world.manifest.next("countersign".into(), url, server_key.public().clone(), entry, fixture::NOW + 100);
     world.adapters.objects.put(&Manifest::key(&next.group), next.to_json());
 
-    let new = Request::build(&next, &pool, &[secret("app/db")], fixture::NOW + 1, &SystemRandom).unwrap();
+    let new = Request::build(&next, &pool, &[secret("app/db")], fixture::NOW, &SystemRandom).unwrap();
     assert_eq!(world.post(new.body).await.status, StatusCode::OK, "the new generation");
     assert_eq!(world.post(kept).await.status, StatusCode::OK, "the old generation");
 }
@@ -153,13 +152,18 @@ async fn a_warm_broker_learns_of_a_new_key_and_a_new_pool_at_once() {
 async fn strangers_cannot_make_a_warm_broker_read_more_than_once_a_second() {
     let world = World::new();
     assert_eq!(world.post(world.request(&[secret("app/db")]).0).await.status, StatusCode::OK);
-    // Whatever is asked of the stores within the second fails loudly.
-    world.adapters.objects.switch.set(Failing::Unavailable);
     let other = Pool::generate(&SystemRandom);
+    assert_refused(&world, &world.post(forged(&world, "web", &other)).await, "unknown_pool");
+    // Whatever is asked of the stores within the second from here on fails loudly.
+    world.adapters.objects.switch.set(Failing::Unavailable);
     for _ in 0..10 {
         assert_refused(&world, &world.post(forged(&world, "web", &other)).await, "unknown_pool");
         assert_refused(&world, &world.post(forged(&world, "edge", &other)).await, "unknown_pool");
     }
+    assert!(!world.log().contains("kept the last good value"));
+    world.adapters.clock.advance(ports::RETRY_AFTER);
+    assert_refused(&world, &world.post(forged(&world, "web", &other)).await, "unknown_pool");
+    assert!(world.log().contains("kept the last good value"), "a second later it looks again");
 }
 
 #[test]
