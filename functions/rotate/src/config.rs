@@ -31,11 +31,10 @@ impl Config {
     /// The first variable that is missing or not valid.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let required = |name| variable(name).filter(|value| !value.is_empty()).ok_or(ConfigError(name));
-        let groups: Result<Vec<Group>, _> = required("GROUPS")?.split(',').map(|name| name.trim().parse()).collect();
         let bits: u32 = required("KEY_BITS")?.parse().map_err(|_| ConfigError("KEY_BITS"))?;
         Ok(Self {
             audience: required("AUDIENCE")?,
-            groups: groups.map_err(|_| ConfigError("GROUPS"))?,
+            groups: Group::parse_list(&required("GROUPS")?).ok_or(ConfigError("GROUPS"))?,
             key_secret: required("KEY_SECRET")?,
             key_size: bits.try_into().map_err(|_| ConfigError("KEY_BITS"))?,
             accept_seconds: required("ACCEPT_SECONDS")?.parse().map_err(|_| ConfigError("ACCEPT_SECONDS"))?,

@@ -13,7 +13,7 @@ use web::{Event, Outcome, audit, chain};
 async fn main() -> Result<(), Error> {
     web::log::start();
     let config = Config::read(|name| env::var(name).ok())?;
-    let connection = Connection::from_environment().await.patient();
+    let connection = Connection::of_function().await.patient();
     let adapters = Adapters {
         objects: S3Bucket::new(&connection, env::var("BUCKET").map_err(|_| ConfigError("BUCKET"))?),
         secrets: SecretsManager::new(&connection),

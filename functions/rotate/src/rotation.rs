@@ -8,9 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::Config;
 
-/// The largest manifest, in bytes.
-const MAX_MANIFEST_BYTES: usize = 16 * 1024;
-
 /// Every manifest's key starts with it.
 const GROUPS_PREFIX: &str = "groups/";
 
@@ -102,9 +99,9 @@ struct Next {
 /// Where a group's manifest names another key than the current one, an earlier run ended before it came to that group.
 /// Then this run finishes it, and makes no new key: a further key would end the one that this group's clients use.
 ///
-/// The order is key, pools, manifests; then the pools that no manifest names any more are deleted. The old key becomes
-/// `AWSPREVIOUS` and stays live, so clients with an old manifest go on. Two runs cannot interleave: the key is written by
-/// compare-and-swap, each manifest by If-Match.
+/// The order is key, pools, manifests; with each manifest the pool that it no longer names is deleted. The old key becomes
+/// `AWSPREVIOUS` and stays live, so clients with an old manifest go on. Of two runs side by side one gives way: the key is
+/// written by compare-and-swap, each manifest by If-Match.
 ///
 /// # Errors
 /// The first step that failed.
@@ -129,6 +126,9 @@ where
         let exists = listed.iter().any(|object| object.key == key);
         found.push((group, if exists { Some(manifest(&adapters.objects, group).await?) } else { None }));
     }
+    // The previous version first: a key that somebody else makes in between is then found as the current one, which the
+    // groups lack, and is kept.
+    let previous = version(&adapters.secrets, config, Stage::Previous).await?;
     let current = version(&adapters.secrets, config, Stage::Current).await?;
     let current_key = current.as_ref().map(public_key).transpose()?;
     let now = adapters.clock.unix_seconds();
@@ -143,7 +143,7 @@ where
             found.retain(|(_, found)| found.as_ref().is_none_or(|(manifest, _)| manifest.server_key != key));
             key
         }
-        None => new_key(config, &adapters.secrets, current.as_ref()).await?,
+        None => new_key(config, &adapters.secrets, [current.as_ref(), previous.as_ref()]).await?,
     };
 
     let mut next = Vec::with_capacity(found.len());
@@ -157,18 +157,16 @@ where
             }
             Some((old, tag)) => {
                 let manifest = old.next(audience, url, server_key, pool, now + config.accept_seconds.get());
-                let ends = old.previous.map(|previous| previous.id);
+                let ends = old.previous.map(|previous| previous.id).filter(|id| *id != old.pool.id);
                 Next { manifest, precondition: Precondition::Unchanged(tag), ends }
             }
         });
     }
-    for Next { manifest, precondition, .. } in &next {
-        let key = Manifest::key(&manifest.group);
-        let written = adapters.objects.write(&key, manifest.to_json(), "application/json", precondition.clone()).await;
-        written.map_err(step("write a manifest"))?;
-    }
     let mut rotated = Vec::with_capacity(next.len());
-    for Next { manifest, ends, .. } in next {
+    for Next { manifest, precondition, ends } in next {
+        let key = Manifest::key(&manifest.group);
+        let written = adapters.objects.write(&key, manifest.to_json(), "application/json", precondition).await;
+        written.map_err(step("write a manifest"))?;
         let deleted = match ends {
             Some(id) => delete_pool(&adapters.objects, &manifest.group, id).await,
             None => None,
@@ -185,8 +183,8 @@ where
 
 async fn manifest(objects: &impl ReadObject, group: &Group) -> Result<(Manifest, ETag), RotateError> {
     let read = async {
-        let object = objects.read(&Manifest::key(group), None, MAX_MANIFEST_BYTES).await?.ok_or(Fault::Missing)?;
-        let manifest = Manifest::from_json(&object.bytes).filter(|manifest| manifest.group == *group);
+        let object = objects.read(&Manifest::key(group), None, Manifest::MAX_BYTES).await?.ok_or(Fault::Missing)?;
+        let manifest = Manifest::from_json(object.bytes.expose()).filter(|manifest| manifest.group == *group);
         Ok((manifest.ok_or(Fault::Unusable("not this group's manifest"))?, object.etag))
     };
     read.await.map_err(step("read a manifest"))
@@ -209,15 +207,14 @@ fn public_key(version: &SecretVersion) -> Result<Jwk, RotateError> {
     Ok(key.public().clone())
 }
 
-/// Makes a server key and stores it, unless somebody else stored one since `current` was read.
-async fn new_key<S: ReadSecret + AppendSecret>(
+/// Makes a server key and stores it, unless somebody else stored one after the versions that were seen: current, previous.
+async fn new_key(
     config: &Config,
-    secrets: &S,
-    current: Option<&SecretVersion>,
+    secrets: &impl AppendSecret,
+    seen: [Option<&SecretVersion>; 2],
 ) -> Result<Jwk, RotateError> {
     // The previous version is part of the token, so that an operator can move the labels back and rotate again.
-    let previous = version(secrets, config, Stage::Previous).await?;
-    let seen = [current, previous.as_ref()].map(|version| version.map_or("none", |version| &version.version_id));
+    let seen = seen.map(|version| version.map_or("none", |version| &version.version_id));
     let token: String = digest(&SHA256, format!("countersign/rotate {} {}", seen[0], seen[1]).as_bytes())
         .as_ref()
         .iter()

@@ -126,7 +126,7 @@ async fn a_pool_that_cannot_be_deleted_does_not_fail_the_rotation() {
     for _ in 0..2 {
         run(&["web"], &world).await.unwrap();
     }
-    // The new pool and the manifest are written, and then the bucket fails.
+    // The new pool and the manifest are written; the deletion fails.
     let breaking = breaking(&world, 2);
     let report = rotate(&config(&["web"]), Order::default(), &breaking, &SystemRandom).await.unwrap();
     assert_eq!(report.rotated[0].deleted_pool_id, None);
@@ -269,6 +269,61 @@ async fn of_two_rotations_from_one_state_one_gives_way() {
     let now = manifest(&world.objects, "web");
     assert_eq!(now.generation, 2);
     assert_eq!(now.server_key.kid().as_str(), kid(&world.secrets, Stage::Current).await);
+}
+
+/// Secrets before whose given read another rotation runs from beginning to end.
+struct Overtaken {
+    world: World,
+    reads_before: AtomicUsize,
+}
+
+impl ports::ReadSecret for Overtaken {
+    async fn read(&self, name: &str, version: VersionSelector<'_>) -> Result<ports::SecretVersion, Fault> {
+        if self.reads_before.fetch_sub(1, Ordering::Relaxed) == 0 {
+            run(&["web"], &self.world).await.unwrap();
+        }
+        self.world.secrets.read(name, version).await
+    }
+}
+
+impl ports::AppendSecret for Overtaken {
+    async fn append(&self, name: &str, value: &protocol::Secret<String>, token: &str) -> Result<(), Fault> {
+        self.world.secrets.append(name, value, token).await
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_overtaken_between_two_reads_ends_no_key_in_use() {
+    for reads in 0..2 {
+        let world = world();
+        for _ in 0..2 {
+            run(&["web"], &world).await.unwrap();
+        }
+        let in_use = manifest(&world.objects, "web").server_key.kid().to_string();
+        let overtaken = Adapters {
+            objects: world.objects.clone(),
+            secrets: Overtaken { world: world.clone(), reads_before: reads.into() },
+            parameters: world.parameters.clone(),
+            clock: world.clock.clone(),
+        };
+        let ended = rotate(&config(&["web"]), Order::default(), &overtaken, &SystemRandom).await;
+        assert!(matches!(ended, Err(RotateError::Interleaved)), "before read {reads}: {ended:?}");
+        assert_eq!(kid(&world.secrets, Stage::Previous).await, in_use, "before read {reads}");
+        let now = manifest(&world.objects, "web");
+        assert_eq!(kid(&world.secrets, Stage::Current).await, now.server_key.kid().as_str(), "before read {reads}");
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_whose_previous_pool_is_its_current_one_loses_neither() {
+    let world = world();
+    run(&["web"], &world).await.unwrap();
+    let first = manifest(&world.objects, "web");
+    let mut json: serde_json::Value = serde_json::from_slice(&first.to_json()).unwrap();
+    json["previous"] = serde_json::json!({ "id": first.pool.id, "accept_until": NOW + 60 });
+    world.objects.put(&Manifest::key(&first.group), serde_json::to_vec(&json).unwrap());
+    assert_eq!(run(&["web"], &world).await.unwrap().rotated[0].deleted_pool_id, None);
+    assert!(world.objects.peek(&first.pool.key).is_some());
 }
 
 #[tokio::test]
