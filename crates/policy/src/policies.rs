@@ -227,17 +227,23 @@ mod tests {
 
     #[test]
     fn a_file_that_is_wrong_in_any_way_refuses_the_load() {
-        for (name, text) in [
-            ("not_cedar", "permit everything"),
-            ("unknown_action", r#"permit (principal, action == Action::"secret:write", resource);"#),
-            ("unknown_entity", r#"permit (principal == Team::"web", action, resource);"#),
-            ("unknown_attribute", r#"permit (principal, action, resource) when { context.colour == "red" };"#),
-            ("wrong_type", r"permit (principal, action, resource) when { context.wire > 2 };"),
-            ("path_with_a_slash_at_its_end", r#"forbid (principal, action, resource in Path::"app/admin/");"#),
-            ("path_with_an_empty_segment", r#"forbid (principal, action, resource in Path::"app//admin");"#),
-            ("template", r#"permit (principal == ?principal, action == Action::"secret:read", resource);"#),
+        type Is = fn(&PolicyError) -> bool;
+        let parse: Is = |error| matches!(error, PolicyError::Parse { .. });
+        let invalid: Is = |error| matches!(error, PolicyError::Invalid(_));
+        let empty: Is = |error| matches!(error, PolicyError::EmptyPath { .. });
+        let template: Is = |error| matches!(error, PolicyError::Template { .. });
+        for (name, is, text) in [
+            ("not_cedar", parse, "permit everything"),
+            ("unknown_action", invalid, r#"permit (principal, action == Action::"secret:write", resource);"#),
+            ("unknown_entity", invalid, r#"permit (principal == Team::"web", action, resource);"#),
+            ("unknown_attribute", invalid, r#"permit (principal, action, resource) when { context.colour == "red" };"#),
+            ("wrong_type", invalid, r"permit (principal, action, resource) when { context.wire > 2 };"),
+            ("path_with_a_slash_at_its_end", empty, r#"forbid (principal, action, resource in Path::"app/admin/");"#),
+            ("path_with_an_empty_segment", empty, r#"forbid (principal, action, resource in Path::"app//admin");"#),
+            ("template", template, r#"permit (principal == ?principal, action == Action::"secret:read", resource);"#),
         ] {
-            assert!(Policies::load([("good.cedar", WEB), ("bad.cedar", text)], "countersign").is_err(), "{name}");
+            let error = Policies::load([("good.cedar", WEB), ("bad.cedar", text)], "countersign").unwrap_err();
+            assert!(is(&error), "{name}: {error:?}");
         }
     }
 

@@ -1,3 +1,4 @@
+use futures_util::future::try_join_all;
 use ports::{Fault, ListObjects, Listed, ReadObject, Source};
 
 use crate::{Policies, PolicyError};
@@ -13,10 +14,10 @@ pub struct PolicySource<O> {
     reserved: String,
 }
 
-/// Policies with the listing that they were loaded from.
+/// Policies with the files that they were loaded from.
 #[derive(Debug)]
 pub struct LoadedPolicies {
-    files: Vec<Listed>,
+    files: Vec<(Listed, String)>,
     /// The policies.
     pub policies: Policies,
 }
@@ -31,23 +32,32 @@ impl<O> PolicySource<O> {
 impl<O: ReadObject + ListObjects> Source for PolicySource<O> {
     type Value = LoadedPolicies;
 
-    /// Lists, and loads where anything was added, changed or removed.
+    /// Lists, and where anything was added, changed or removed, reads what was added or changed, all at once.
     ///
     /// Files that are not valid leave the known set in force, for as long as they are so. Without a known set they
     /// are [`Fault::Unusable`].
     async fn load(&self, known: Option<&LoadedPolicies>) -> Result<Option<LoadedPolicies>, Fault> {
         let mut files = self.objects.list(&self.prefix).await?;
         files.retain(|file| file.key.ends_with(".cedar"));
-        if known.is_some_and(|known| known.files == files) {
+        let known_files = known.map(|known| known.files.as_slice()).unwrap_or_default();
+        if known.is_some() && known_files.iter().map(|(file, _)| file).eq(&files) {
             return Ok(None);
         }
-        let mut texts = Vec::with_capacity(files.len());
-        for file in &files {
-            let object = self.objects.read(&file.key, None, MAX_FILE_BYTES).await?;
-            texts.push(String::from_utf8(object.ok_or(Fault::Missing)?.bytes).unwrap_or_else(|_| "not UTF-8".into()));
-        }
-        let names = files.iter().map(|file| file.key.strip_prefix(&self.prefix).unwrap_or(&file.key));
-        match Policies::load(names.zip(texts.iter().map(String::as_str)), &self.reserved) {
+        let texts = files.iter().map(async |file| match known_files.iter().find(|(known, _)| known == file) {
+            Some((_, text)) => Ok(text.clone()),
+            None => {
+                let object = self.objects.read(&file.key, None, MAX_FILE_BYTES).await?;
+                let mut bytes = object.ok_or(Fault::Missing)?.bytes;
+                Ok(String::from_utf8(bytes.take()).unwrap_or_else(|_| "not UTF-8".into()))
+            }
+        });
+        let texts = try_join_all(texts).await?;
+        let files: Vec<(Listed, String)> = files.into_iter().zip(texts).collect();
+        let named = files.iter().map(|(file, text)| {
+            let name = file.key.strip_prefix(&self.prefix).unwrap_or(&file.key);
+            (name, text.as_str())
+        });
+        match Policies::load(named, &self.reserved) {
             Ok(policies) => {
                 tracing::info!(files = files.len(), policies = policies.len(), "policies loaded");
                 Ok(Some(LoadedPolicies { files, policies }))
@@ -67,7 +77,9 @@ fn report(error: &PolicyError, keeping: bool) {
 
 #[cfg(test)]
 mod tests {
-    use ports::memory::MemoryObjects;
+    use std::time::Duration;
+
+    use ports::memory::{Failing, MemoryObjects};
 
     use super::*;
 
@@ -91,6 +103,24 @@ mod tests {
         assert_eq!(second.policies.len(), 2);
         objects.remove("policies/web.cedar");
         assert_eq!(source(&objects).load(Some(&second)).await.unwrap().unwrap().policies.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn files_are_read_at_once_and_those_that_did_not_change_not_again() {
+        let objects = MemoryObjects::default();
+        for file in 0..200 {
+            objects.put(&format!("policies/{file}.cedar"), PERMIT);
+        }
+        objects.switch.set(Failing::Slow(Duration::from_millis(20)));
+        let source = source(&objects);
+        let load = source.load(None);
+        let first = tokio::time::timeout(Duration::from_secs(2), load).await.expect("not one after another");
+        let first = first.unwrap().unwrap();
+        assert_eq!(first.policies.len(), 200);
+        let reads = objects.reads();
+        objects.put("policies/0.cedar", PERMIT);
+        assert!(source.load(Some(&first)).await.unwrap().is_some());
+        assert_eq!(objects.reads() - reads, 1);
     }
 
     #[tokio::test]
