@@ -1,7 +1,7 @@
-use std::{env, time::Duration};
+use std::{env, error::Error, time::Duration};
 
 use aws_config::{
-    BehaviorVersion, SdkConfig, environment::EnvironmentVariableCredentialsProvider, retry::RetryConfig,
+    BehaviorVersion, ConfigLoader, SdkConfig, environment::EnvironmentVariableCredentialsProvider, retry::RetryConfig,
     timeout::TimeoutConfig,
 };
 use aws_smithy_types::{body::SdkBody, error::metadata::ProvideErrorMetadata};
@@ -14,23 +14,20 @@ use crate::http;
 pub struct Connection(pub(crate) SdkConfig);
 
 impl Connection {
-    /// Reads the environment, the shared configuration files and the instance's metadata, as every AWS SDK does. On AWS
-    /// Lambda credentials come from the environment alone.
+    /// Reads the environment, the shared configuration files and the instance's metadata, as every AWS SDK does. There is
+    /// time for objects of megabytes over slow links.
+    pub async fn from_environment() -> Self {
+        Self(defaults().load().await).patient()
+    }
+
+    /// The same for a function of this project: on AWS Lambda credentials come from the environment alone.
     ///
     /// `ENDPOINT_URL`, where it is not empty, names a local AWS. (The SDK's own `AWS_ENDPOINT_URL` works as well, and
     /// must not be empty, which a template cannot promise.)
     ///
     /// A call is tried three times within four seconds in all: a caller waits for the answer.
-    pub async fn from_environment() -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(1))
-            .operation_attempt_timeout(Duration::from_secs(2))
-            .operation_timeout(Duration::from_secs(4))
-            .build();
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http::client())
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(50)));
+    pub async fn of_function() -> Self {
+        let config = defaults();
         let config = match setting("ENDPOINT_URL") {
             Some(url) => config.endpoint_url(url),
             None => config,
@@ -56,6 +53,18 @@ impl Connection {
     }
 }
 
+fn defaults() -> ConfigLoader {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(Duration::from_secs(2))
+        .operation_timeout(Duration::from_secs(4))
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http::client())
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(50)))
+}
+
 /// An environment variable that is set and not empty: a template can leave none out.
 fn setting(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
@@ -63,17 +72,29 @@ fn setting(name: &str) -> Option<String> {
 
 type SdkError<E> = aws_smithy_runtime_api::client::result::SdkError<E, aws_smithy_runtime_api::http::Response<SdkBody>>;
 
+/// What stands behind an error of the SDK itself, whose own text says little: each after a colon.
+fn causes(error: &dyn Error) -> String {
+    let mut text = String::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
 /// Sorts what an SDK reports by the service's error code. The cause keeps code and message, which hold names and no
 /// values; the raw response, which may hold a secret, is dropped.
-pub(crate) fn fault<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Fault {
+pub(crate) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Fault {
     let (code, message) = (error.code(), error.message().unwrap_or_default());
     let cause = match (code, error) {
         (Some(code), _) => format!("{code}: {message}"),
         (None, SdkError::TimeoutError(_)) => "no answer in time".to_owned(),
-        (None, SdkError::DispatchFailure(failure)) => match failure.as_connector_error() {
-            Some(error) => format!("connection failed: {error}"),
-            None => "connection failed".to_owned(),
-        },
+        (None, SdkError::DispatchFailure(failure)) => {
+            format!("request not sent{}", failure.as_connector_error().map_or_else(String::new, |error| causes(error)))
+        }
+        (None, SdkError::ConstructionFailure(_)) => format!("request not made{}", causes(error)),
         (None, SdkError::ServiceError(answer)) => format!("status {}", answer.raw().status().as_u16()),
         (None, _) => "request failed".to_owned(),
     };
@@ -91,5 +112,64 @@ pub(crate) fn fault<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Fault {
         | "RequestLimitExceeded"
         | "ProvisionedThroughputExceededException" => Fault::Throttled(cause.into()),
         _ => Fault::Unavailable(cause.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_runtime_api::{client::result::ConnectorError, http::StatusCode};
+    use aws_smithy_types::error::ErrorMetadata;
+
+    use super::*;
+
+    fn answered(code: &str) -> SdkError<ErrorMetadata> {
+        let error = ErrorMetadata::builder().code(code).message("of a name").build();
+        let body = SdkBody::from("the whole answer, which may hold a secret");
+        let status = StatusCode::try_from(400).expect("400 is a status");
+        SdkError::service_error(error, aws_smithy_runtime_api::http::Response::new(status, body))
+    }
+
+    #[test]
+    fn error_codes_of_the_services_are_sorted() {
+        type Is = fn(&Fault) -> bool;
+        let missing: Is = |fault| matches!(fault, Fault::Missing);
+        let conflict: Is = |fault| matches!(fault, Fault::Conflict);
+        let forbidden: Is = |fault| matches!(fault, Fault::Forbidden(_));
+        let throttled: Is = |fault| matches!(fault, Fault::Throttled(_));
+        let unavailable: Is = |fault| matches!(fault, Fault::Unavailable(_));
+        for (code, is) in [
+            ("NoSuchKey", missing),
+            ("ResourceNotFoundException", missing),
+            ("InvalidRequestException", missing),
+            ("ParameterNotFound", missing),
+            ("PreconditionFailed", conflict),
+            ("ConditionalRequestConflict", conflict),
+            ("ResourceExistsException", conflict),
+            ("AccessDenied", forbidden),
+            ("AccessDeniedException", forbidden),
+            ("SlowDown", throttled),
+            ("ThrottlingException", throttled),
+            ("ProvisionedThroughputExceededException", throttled),
+            ("InternalServiceError", unavailable),
+            ("ExpiredTokenException", unavailable),
+            ("AnythingElse", unavailable),
+        ] {
+            let fault = fault(&answered(code));
+            assert!(is(&fault), "{code}: {fault:?}");
+            assert!(!format!("{fault:?}").contains("secret"), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_kept_a_request_from_being_sent_is_told() {
+        let refused = ConnectorError::io(Box::new(std::io::Error::other("connection refused")));
+        let fault = fault(&SdkError::<ErrorMetadata>::dispatch_failure(refused));
+        assert!(format!("{fault:?}").contains("request not sent: connection refused"), "{fault:?}");
+        let unmade = fault_of_construction("no region");
+        assert!(format!("{unmade:?}").contains("request not made: no region"), "{unmade:?}");
+    }
+
+    fn fault_of_construction(why: &str) -> Fault {
+        fault(&SdkError::<ErrorMetadata>::construction_failure(why))
     }
 }

@@ -1,6 +1,8 @@
 use aws_sdk_s3::{Client, error::SdkError, primitives::ByteStream, types::ServerSideEncryption};
 use ports::{DeleteObject, ETag, Fault, ListObjects, Listed, Object, Precondition, ReadObject, WriteObject};
 
+use protocol::Secret;
+
 use crate::{Connection, connection::fault};
 
 /// One S3 bucket.
@@ -39,7 +41,7 @@ impl ReadObject for S3Bucket {
         }
         let etag = ETag(found.e_tag.ok_or(Fault::Unusable("object without an entity tag"))?);
         let bytes = found.body.collect().await.map_err(|error| Fault::Unavailable(error.into()))?;
-        Ok(Some(Object { bytes: bytes.to_vec(), etag }))
+        Ok(Some(Object { bytes: Secret::new(bytes.to_vec()), etag }))
     }
 }
 
