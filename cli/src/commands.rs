@@ -4,7 +4,7 @@ use std::{
 };
 
 use clap::{CommandFactory as _, error::ErrorKind};
-use countersign::{Client, Error, Grant, Group, MaterialDir, SecretGrant, Want};
+use countersign::{Client, Error, Grant, Group, MaterialDir, Secret, SecretGrant, Want};
 
 use crate::args::{Args, Command, Common, Get, Pull};
 
@@ -36,11 +36,11 @@ async fn get(get: Get) -> Result<(), Error> {
     let want = Want::Secret { id: get.secret, version_id: get.version_id, version_stage: get.version_stage };
     let answer = client(get.common).exchange(&[want]).await?;
     let Some(Grant::Secret(secret)) = answer.granted.first() else { return Err(Error::Unexpected { status: 200 }) };
-    if get.json { print(json(secret).as_slice()) } else { print(secret.value.expose()) }
+    if get.json { print(json(secret).expose()) } else { print(secret.value.expose()) }
 }
 
-fn json(secret: &SecretGrant) -> Vec<u8> {
-    serde_json::to_vec_pretty(secret).expect("a grant serializes")
+fn json(secret: &SecretGrant) -> Secret<Vec<u8>> {
+    Secret::new(serde_json::to_vec_pretty(secret).expect("a grant serializes"))
 }
 
 fn client(common: Common) -> Client {

@@ -9,9 +9,6 @@ use protocol::{Group, Manifest, Pool, PoolId, Secret};
 
 use crate::{Error, PoolFile};
 
-/// The largest manifest, in bytes.
-pub(crate) const MAX_MANIFEST_BYTES: usize = 16 * 1024;
-
 /// What was pulled: a manifest and the pool that it describes.
 #[derive(Debug)]
 pub struct Material {
@@ -64,7 +61,7 @@ impl MaterialDir {
     /// [`Error::NoMaterial`], [`Error::OpenToOthers`], [`Error::Damaged`], [`Error::File`].
     pub fn load(&self, group: &Group) -> Result<StoredMaterial, Error> {
         let path = self.0.join(Manifest::key(group));
-        let json = match read(&path, MAX_MANIFEST_BYTES, 0o022, 0o600) {
+        let json = match read(&path, Manifest::MAX_BYTES, 0o022, 0o600) {
             Err(Error::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 return Err(Error::NoMaterial(self.0.clone()));
             }

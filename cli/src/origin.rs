@@ -9,7 +9,7 @@ use url::Url;
 use crate::{
     Error, Material,
     http::{self, Http},
-    material::{MAX_MANIFEST_BYTES, read},
+    material::read,
     retry::{MAX_TRIES, pause},
 };
 
@@ -73,7 +73,7 @@ impl Origin {
     pub async fn fetch(&self, group: &Group) -> Result<Material, Error> {
         let fetcher = Fetcher::new(self).await?;
         let key = Manifest::key(group);
-        let json = fetcher.fetch(&key, MAX_MANIFEST_BYTES).await?;
+        let json = fetcher.fetch(&key, Manifest::MAX_BYTES).await?;
         let manifest = Manifest::from_json(&json)
             .filter(|manifest| manifest.group == *group)
             .ok_or_else(|| pull_error(&key, "not this group's manifest"))?;
@@ -96,7 +96,7 @@ impl<'a> Fetcher<'a> {
     async fn new(origin: &'a Origin) -> Result<Self, Error> {
         Ok(match origin {
             Origin::S3 { bucket, prefix } => {
-                let connection = Connection::from_environment().await.patient();
+                let connection = Connection::from_environment().await;
                 Self::S3 { bucket: S3Bucket::new(&connection, bucket.clone()), prefix }
             }
             Origin::Https(base) => Self::Https { http: Http::default(), base },
@@ -109,7 +109,7 @@ impl<'a> Fetcher<'a> {
             Self::S3 { bucket, prefix } => {
                 let object = bucket.read(&format!("{prefix}{key}"), None, limit).await;
                 let object = object.map_err(|fault| pull_error(key, fault))?;
-                object.map(|object| object.bytes).ok_or_else(|| pull_error(key, "no content"))
+                object.map(|mut object| object.bytes.take()).ok_or_else(|| pull_error(key, "no content"))
             }
             Self::Https { http, base } => {
                 let client = http.client(base.as_str()).map_err(Error::Http)?;

@@ -206,6 +206,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_slow_source_is_not_waited_for_where_there_is_a_value() {
+        let (cached, clock) = (Cached::new(Counter::default()), ManualClock::new(1_000));
+        cached.get(&clock).await.unwrap();
+        cached.source().switch.set(Failing::Slow(Duration::from_secs(600)));
+        clock.advance(MAX_AGE);
+        let got = tokio::time::timeout(PATIENCE * 2, cached.get(&clock)).await.expect("within its patience");
+        assert_eq!(*got.unwrap(), 1);
+        let again = tokio::time::timeout(PATIENCE / 2, cached.get(&clock)).await.expect("at once, for a second");
+        assert_eq!(*again.unwrap(), 1);
+    }
+
+    #[tokio::test]
     async fn without_a_value_the_sources_fault_is_the_answer() {
         let cached = Cached::new(Counter::default());
         cached.source().switch.set(Failing::Throttled);

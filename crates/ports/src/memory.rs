@@ -90,6 +90,7 @@ impl Clock for ManualClock {
 #[derive(Clone, Debug, Default)]
 pub struct MemoryObjects {
     objects: Arc<Mutex<BTreeMap<String, Object>>>,
+    reads: Arc<AtomicU64>,
     writes: Arc<AtomicU64>,
     /// How it misbehaves.
     pub switch: FaultSwitch,
@@ -99,7 +100,13 @@ impl MemoryObjects {
     /// Puts an object without a precondition.
     pub fn put(&self, key: &str, bytes: impl Into<Vec<u8>>) {
         let etag = ETag(format!("\"{}\"", self.writes.fetch_add(1, Ordering::Relaxed)));
-        lock(&self.objects).insert(key.to_owned(), Object { bytes: bytes.into(), etag });
+        lock(&self.objects).insert(key.to_owned(), Object { bytes: Secret::new(bytes.into()), etag });
+    }
+
+    /// How often an object was read.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
     }
 
     /// Takes an object away, whatever the switch says.
@@ -110,7 +117,7 @@ impl MemoryObjects {
     /// The bytes under a key.
     #[must_use]
     pub fn peek(&self, key: &str) -> Option<Vec<u8>> {
-        lock(&self.objects).get(key).map(|object| object.bytes.clone())
+        lock(&self.objects).get(key).map(|object| object.bytes.expose().clone())
     }
 
     /// Every key.
@@ -122,9 +129,10 @@ impl MemoryObjects {
 
 impl ReadObject for MemoryObjects {
     async fn read(&self, key: &str, known: Option<&ETag>, limit: usize) -> Result<Option<Object>, Fault> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.switch.pass().await?;
         let object = lock(&self.objects).get(key).cloned().ok_or(Fault::Missing)?;
-        if object.bytes.len() > limit {
+        if object.bytes.expose().len() > limit {
             return Err(Fault::Unusable("object is too large"));
         }
         Ok((known != Some(&object.etag)).then_some(object))

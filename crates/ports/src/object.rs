@@ -1,3 +1,5 @@
+use protocol::Secret;
+
 use crate::Fault;
 
 /// An entity tag, quotes included, as the store writes it.
@@ -7,8 +9,8 @@ pub struct ETag(pub String);
 /// An object with its entity tag.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// The content.
-    pub bytes: Vec<u8>,
+    /// The content, which may be a pool.
+    pub bytes: Secret<Vec<u8>>,
     /// Names this content.
     pub etag: ETag,
 }

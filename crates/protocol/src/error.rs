@@ -1,6 +1,6 @@
 use std::io;
 
-/// Why the broker refuses a request before its proof holds.
+/// Why the broker refuses a request before its proof holds, or because it was used before.
 ///
 /// For the log alone: the caller gets one fixed answer, whatever the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +41,9 @@ pub enum Refusal {
     /// `exp` is not after `iat`, or too long after it.
     #[error("request claims too long a life")]
     WrongLifetime,
+    /// The request id was spent before.
+    #[error("request was used before")]
+    Replayed,
 }
 
 impl Refusal {
@@ -60,6 +63,7 @@ impl Refusal {
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
             Self::WrongLifetime => "wrong_lifetime",
+            Self::Replayed => "replayed",
         }
     }
 }

@@ -10,7 +10,6 @@ use crate::{error::ClientError, name::KeyId};
 /// An RSA public key for `RSA-OAEP-256` as a JSON Web Key (RFC 7517, RFC 7518 section 6.3.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct Jwk {
     kty: KeyType,
     #[serde(rename = "use")]

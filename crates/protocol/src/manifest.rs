@@ -15,7 +15,6 @@ const VERSION: u32 = 2;
 /// with what it receives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// What the members mean: 2.
     #[cfg_attr(feature = "openapi", schema(value_type = u32, example = 2))]
@@ -40,7 +39,6 @@ pub struct Manifest {
 /// Where a pool is and what it must be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct PoolEntry {
     /// The first half of `sha256`.
     pub id: PoolId,
@@ -55,7 +53,6 @@ pub struct PoolEntry {
 /// A pool that was replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct PreviousPool {
     /// Which pool.
     pub id: PoolId,
@@ -82,6 +79,9 @@ impl From<Version> for u32 {
 }
 
 impl Manifest {
+    /// The largest manifest that a reader takes, in bytes.
+    pub const MAX_BYTES: usize = 16 * 1024;
+
     /// The first generation of a group.
     #[must_use]
     pub const fn first(group: Group, audience: String, url: String, server_key: Jwk, pool: PoolEntry) -> Self {
@@ -155,5 +155,66 @@ impl PoolEntry {
     #[must_use]
     pub fn describes(&self, pool: &crate::pool::Pool) -> bool {
         self.size == pool.expose().len() as u64 && self.sha256 == pool.sha256()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{pool::Pool, random::SystemRandom};
+
+    fn manifest() -> Manifest {
+        let group: Group = "web".parse().unwrap();
+        let entry = PoolEntry::of(&group, &Pool::generate(&SystemRandom));
+        let server_key = Jwk::new(&[0xc5; 256], &[1, 0, 1]);
+        Manifest::first(group, "countersign".into(), "https://broker.example".into(), server_key, entry)
+    }
+
+    fn changed(pointer: &str, value: Value) -> Option<Manifest> {
+        let mut json: Value = serde_json::from_slice(&manifest().to_json()).unwrap();
+        let (parent, member) = pointer.rsplit_once('/').unwrap();
+        json.pointer_mut(parent).unwrap()[member] = value;
+        Manifest::from_json(&serde_json::to_vec(&json).unwrap())
+    }
+
+    #[test]
+    fn what_was_written_reads_back() {
+        let first = manifest();
+        assert_eq!(Manifest::from_json(&first.to_json()).unwrap(), first);
+        let second = first.next("a".into(), "u".into(), first.server_key.clone(), first.pool.clone(), 7);
+        assert_eq!(Manifest::from_json(&second.to_json()).unwrap(), second);
+        assert_eq!((second.generation, second.previous.unwrap().accept_until), (2, 7));
+    }
+
+    #[test]
+    fn a_later_version_may_add_members() {
+        for pointer in ["/added", "/pool/added", "/server_key/added"] {
+            assert!(changed(pointer, json!(1)).is_some(), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_of_another_form_is_refused() {
+        for (name, pointer, value) in [
+            ("another_version", "/version", json!(3)),
+            ("version_as_text", "/version", json!("2")),
+            ("a_group_that_leaves_its_folder", "/group", json!("../web")),
+            ("another_groups_pool", "/group", json!("batch")),
+            ("a_pool_outside_its_folder", "/pool/key", json!("groups/web/pools/../../batch/manifest.json")),
+            ("an_absolute_pool", "/pool/key", json!("/etc/passwd")),
+            ("an_id_that_is_not_the_digests", "/pool/id", json!("0".repeat(32))),
+            ("a_digest_that_is_not_the_ids", "/pool/sha256", json!("0".repeat(64))),
+            ("a_size_that_is_no_number", "/pool/size", json!("large")),
+            ("no_pool", "/pool", json!(null)),
+            ("another_algorithm", "/server_key/alg", json!("RSA1_5")),
+            ("another_use", "/server_key/use", json!("sig")),
+            ("a_key_without_its_id", "/server_key/kid", json!("")),
+            ("a_previous_pool_without_an_end", "/previous", json!({ "id": "0".repeat(32) })),
+        ] {
+            assert!(changed(pointer, value).is_none(), "{name}");
+        }
+        assert!(Manifest::from_json(b"[]").is_none() && Manifest::from_json(b"").is_none());
     }
 }

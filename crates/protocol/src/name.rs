@@ -63,6 +63,16 @@ name!(
         && text.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 );
 
+impl Group {
+    /// Reads a list of groups separated by commas; `None` where it is empty, or a name is not valid or stands twice.
+    #[must_use]
+    pub fn parse_list(text: &str) -> Option<Vec<Self>> {
+        let groups: Vec<Self> = text.split(',').map(|name| name.trim().parse().ok()).collect::<Option<_>>()?;
+        let twice = (1..groups.len()).any(|index| groups[..index].contains(&groups[index]));
+        (!twice).then_some(groups)
+    }
+}
+
 name!(
     /// The first 32 lower-case hex digits of a pool's SHA-256.
     PoolId, "pool id", |text| text.len() == 32 && text.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -84,6 +94,15 @@ mod tests {
         }
         for good in ["web", "0", "edge-eu-1", &"w".repeat(32)] {
             assert_eq!(good.parse::<Group>().unwrap().as_str(), good);
+        }
+    }
+
+    #[test]
+    fn a_list_names_each_group_once() {
+        let names = |text| Some(Group::parse_list(text)?.iter().map(Group::to_string).collect::<Vec<_>>());
+        assert_eq!(names("web, batch").unwrap(), ["web", "batch"]);
+        for bad in ["", "web,", "web,../x", "web,batch,web"] {
+            assert_eq!(names(bad), None, "{bad}");
         }
     }
 

@@ -1,7 +1,7 @@
 use aws_lc_rs::rand;
 
 /// A source of unpredictable bytes; a parameter, so that a test can repeat a request.
-pub trait Random {
+pub trait Random: Send + Sync {
     /// Fills `bytes` with fresh random bytes.
     fn fill(&self, bytes: &mut [u8]);
 }

@@ -35,12 +35,14 @@ pub fn lambda_service(
     ServiceBuilder::new().map_request(with_caller).map_request(without_stage).map_response(as_text).service(router)
 }
 
-/// Takes caller and request id from the gateway's request context, which no header can touch.
+/// Takes the caller's address from the gateway's request context, which no header can touch, and the request's id from the
+/// invocation: the gateway's own `requestId` is the caller's to choose (Amazon API Gateway, `$context` variables).
 fn with_caller(mut request: lambda_http::Request) -> lambda_http::Request {
+    let request_id = request.lambda_context_ref().map(|context| context.request_id.clone());
     let caller = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV1(context)) => {
             let source_ip = context.identity.source_ip.as_deref().and_then(|address| address.parse().ok());
-            source_ip.map(|source_ip| Caller { source_ip, request_id: context.request_id.clone().unwrap_or_default() })
+            source_ip.zip(request_id).map(|(source_ip, request_id)| Caller { source_ip, request_id })
         }
         _ => None,
     };

@@ -80,8 +80,9 @@ impl Authorized {
 }
 
 impl Spent {
-    pub(crate) const fn exchange(&self) -> &VerifiedExchange {
-        &self.0
+    /// Ends the custody: for releasing alone.
+    pub(crate) fn into_exchange(self) -> VerifiedExchange {
+        self.0
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use policy::PolicySource;
 use ports::{AssumeRole, Cached, Clock, Fault, Ledger, ListObjects, ReadObject, ReadSecret};
@@ -12,6 +12,9 @@ use crate::{
 
 /// The groups whose material is loaded at init; that of others is loaded when they first ask.
 const PREFETCHED_GROUPS: usize = 8;
+
+/// How long init waits for the prefetch: AWS Lambda ends an init after ten seconds.
+const PREFETCH_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Which adapters a broker runs on.
 pub trait Ports: Send + Sync + 'static {
@@ -99,10 +102,15 @@ impl<P: Ports> Broker<P> {
             let broker = Arc::clone(self);
             loads.spawn(async move { broker.groups[&group].get(&broker.adapters.clock).await.map(|_| ()) });
         }
-        while let Some(outcome) = loads.join_next().await {
-            if let Ok(Err(fault)) = outcome {
-                tracing::warn!(error = web::chain(&fault), "nothing prefetched");
+        let joined = tokio::time::timeout(PREFETCH_DEADLINE, async {
+            while let Some(outcome) = loads.join_next().await {
+                if let Ok(Err(fault)) = outcome {
+                    tracing::warn!(error = web::chain(&fault), "nothing prefetched");
+                }
             }
+        });
+        if joined.await.is_err() {
+            tracing::warn!("prefetch given up");
         }
         tracing::info!(elapsed_ms = began.elapsed().as_secs_f64() * 1e3, "prefetched");
     }

@@ -51,7 +51,6 @@ impl Config {
     /// The first variable that is missing or not valid.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let required = |name| variable(name).filter(|value| !value.is_empty()).ok_or(ConfigError(name));
-        let groups: Result<Vec<Group>, _> = required("GROUPS")?.split(',').map(|name| name.trim().parse()).collect();
         let roles = variable("ROLES").filter(|roles| !roles.is_empty()).unwrap_or_else(|| "{}".into());
         let roles: BTreeMap<String, RoleAlias> = serde_json::from_str(&roles).map_err(|_| ConfigError("ROLES"))?;
         if roles.values().any(|role| !(900..=3600).contains(&role.max_seconds)) {
@@ -59,7 +58,7 @@ impl Config {
         }
         Ok(Self {
             audience: required("AUDIENCE")?,
-            groups: groups.map_err(|_| ConfigError("GROUPS"))?,
+            groups: Group::parse_list(&required("GROUPS")?).ok_or(ConfigError("GROUPS"))?,
             key_secret: required("KEY_SECRET")
                 .and_then(|name| if name.contains('/') { Ok(name) } else { Err(ConfigError("KEY_SECRET")) })?,
             roles,
@@ -111,6 +110,7 @@ mod tests {
             ("AUDIENCE", ""),
             ("GROUPS", "web,../x"),
             ("GROUPS", ""),
+            ("GROUPS", "web,web"),
             ("KEY_SECRET", "server-key"),
             ("ROLES", "[]"),
             ("ROLES", r#"{"a":{"role_arn":"b","max_seconds":43200}}"#),

@@ -52,7 +52,7 @@ struct Trail {
         (status = 401, description = "The proof does not hold, or the request was used before; one fixed body", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 403, description = "Policy does not allow a want", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 404, description = "Policy allows it, and there is no such secret, version or alias", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests; from the gateway", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests; from the gateway", content_type = "application/problem+json"),
         (status = 503, description = "Something that the broker needs does not answer", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
@@ -101,11 +101,11 @@ async fn run<P: Ports>(
 ) -> Ending {
     let body = match read(headers, body).await {
         Ok(body) => body,
-        Err(refusal) => return Ending::refused(refusal.code()),
+        Err(refusal) => return Ending::refused(refusal),
     };
     let exchange = match broker.verify(&body).await {
         Ok(exchange) => exchange,
-        Err(Unverified::Refused(refusal)) => return Ending::refused(refusal.code()),
+        Err(Unverified::Refused(refusal)) => return Ending::refused(refusal),
         Err(Unverified::Fault(fault)) => return Ending::fault("material", &fault, caller),
     };
     trail.group = Some(exchange.group().to_string());
@@ -131,15 +131,12 @@ async fn run<P: Ports>(
         Attempt { circumstances, gateway_request_id: &caller.request_id, keep_days: broker.config.audit_days };
     let spent = match authorized.spend(&broker.adapters.ledger, attempt).await {
         Ok(spent) => spent,
-        Err(SpendError::AlreadySpent) => return Ending::refused("replayed"),
+        Err(SpendError::AlreadySpent) => return Ending::refused(Refusal::Replayed),
         Err(SpendError::Fault(fault)) => return Ending::fault("ledger", &fault, caller),
     };
-    match release(broker, &spent, caller.source_ip).await {
-        Ok(answer) => {
-            let answer = spent.exchange().seal(&answer, &SystemRandom);
-            Ending { outcome: Outcome::Granted, reason: None, answer: Ok(answer) }
-        }
-        Err(Unreleased::Denied(denial)) => Ending::denied(denial, spent.exchange().seal_denial(denial, &SystemRandom)),
+    match release(broker, spent, caller.source_ip).await {
+        Ok(answer) => Ending { outcome: Outcome::Granted, reason: None, answer: Ok(answer) },
+        Err(Unreleased::Denied(denial, detail)) => Ending::denied(denial, detail),
         Err(Unreleased::Fault(fault)) => Ending::fault("release", &fault, caller),
     }
 }
@@ -153,8 +150,8 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
 }
 
 impl Ending {
-    const fn refused(reason: &'static str) -> Self {
-        Self { outcome: Outcome::Refused, reason: Some(reason), answer: Err(Problem::Refused) }
+    const fn refused(refusal: Refusal) -> Self {
+        Self { outcome: Outcome::Refused, reason: Some(refusal.code()), answer: Err(Problem::Refused) }
     }
 
     fn denied(denial: Denial, detail: String) -> Self {

@@ -19,9 +19,9 @@ impl Ports for Aws {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     web::log::start();
-    let variable = |name: &'static str| env::var(name).map_err(|_| ConfigError(name));
+    let variable = |name: &'static str| env::var(name).ok().filter(|value| !value.is_empty()).ok_or(ConfigError(name));
     let config = Config::read(|name| env::var(name).ok())?;
-    let connection = Connection::from_environment().await;
+    let connection = Connection::of_function().await;
     let adapters = Adapters::<Aws> {
         objects: S3Bucket::new(&connection, variable("BUCKET")?),
         secrets: SecretsManager::new(&connection),

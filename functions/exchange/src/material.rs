@@ -3,9 +3,6 @@ use std::sync::Arc;
 use ports::{ETag, Fault, ReadObject, Source};
 use protocol::{Group, MAX_POOL_BYTES, Manifest, Pool, PoolId};
 
-/// The largest manifest, in bytes.
-const MAX_MANIFEST_BYTES: usize = 16 * 1024;
-
 /// A group's manifest and pools in S3.
 pub(crate) struct MaterialSource<O> {
     objects: O,
@@ -43,7 +40,8 @@ impl<O: ReadObject> MaterialSource<O> {
             return Ok(pool);
         }
         let object = self.objects.read(&Manifest::pool_key(&self.group, id), None, MAX_POOL_BYTES).await?;
-        let pool = Pool::new(object.ok_or(Fault::Missing)?.bytes).map_err(|_| Fault::Unusable("not a pool"))?;
+        let mut bytes = object.ok_or(Fault::Missing)?.bytes;
+        let pool = Pool::new(bytes.take()).map_err(|_| Fault::Unusable("not a pool"))?;
         if pool.id() == id { Ok(Arc::new(pool)) } else { Err(Fault::Unusable("pool is not what its name says")) }
     }
 }
@@ -52,20 +50,26 @@ impl<O: ReadObject> Source for MaterialSource<O> {
     type Value = Material;
 
     async fn load(&self, known: Option<&Material>) -> Result<Option<Material>, Fault> {
-        let tag = known.map(|known| &known.etag);
-        let Some(object) = self.objects.read(&Manifest::key(&self.group), tag, MAX_MANIFEST_BYTES).await? else {
+        // Where the previous pool could not be read, it is asked for again, whether or not the manifest changed.
+        let whole = known.filter(|known| known.previous.is_some() == known.manifest.previous.is_some());
+        let tag = whole.map(|known| &known.etag);
+        let Some(mut object) = self.objects.read(&Manifest::key(&self.group), tag, Manifest::MAX_BYTES).await? else {
             return Ok(None);
         };
-        let manifest = Manifest::from_json(&object.bytes).ok_or(Fault::Unusable("not a manifest"))?;
+        let manifest = Manifest::from_json(object.bytes.expose()).ok_or(Fault::Unusable("not a manifest"))?;
         if manifest.group != self.group {
             return Err(Fault::Unusable("manifest of another group"));
         }
         let previous = async {
             match &manifest.previous {
                 None => Ok(None),
-                // A pool that is accepted no longer may have been deleted.
+                // An operator may have deleted it, to end it: the current one is not to suffer. (What is missing looks
+                // forbidden to a role that may not list.)
                 Some(previous) => match self.pool(&previous.id, known).await {
-                    Err(Fault::Missing | Fault::Forbidden(_)) => Ok(None),
+                    Err(fault @ (Fault::Missing | Fault::Forbidden(_))) => {
+                        tracing::warn!(error = web::chain(&fault), group = %self.group, "previous pool cannot be read");
+                        Ok(None)
+                    }
                     pool => pool.map(Some),
                 },
             }
@@ -75,6 +79,6 @@ impl<O: ReadObject> Source for MaterialSource<O> {
         if !manifest.pool.describes(&current) {
             return Err(Fault::Unusable("pool is not the one that the manifest describes"));
         }
-        Ok(Some(Material { json: object.bytes, etag: object.etag, current, previous, manifest }))
+        Ok(Some(Material { json: object.bytes.take(), etag: object.etag, current, previous, manifest }))
     }
 }

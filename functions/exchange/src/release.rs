@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use futures_util::future::try_join_all;
 use ports::{AssumeRole, Fault, ReadSecret, RoleSession, VersionSelector};
-use protocol::{Answer, AwsCredentials, Denial, DenialCode, Grant, SecretGrant, Want};
+use protocol::{Answer, AwsCredentials, Denial, DenialCode, Grant, SecretGrant, SystemRandom, VerifiedExchange, Want};
 
 use crate::{Broker, Ports, authorize::Spent, config::RoleAlias};
 
@@ -11,28 +11,40 @@ const MIN_SESSION_SECONDS: u32 = 900;
 
 /// Why nothing was released.
 pub(crate) enum Unreleased {
-    /// There is no such thing.
-    Denied(Denial),
+    /// There is no such thing; with what tells the caller alone, a compact JWE.
+    Denied(Denial, String),
     /// It could not be fetched.
     Fault(Fault),
 }
 
-/// Fetches everything that the exchange wants, all at once. One want that cannot be had releases nothing.
+/// Fetches everything that the exchange wants, all at once, and encrypts it for the caller: a compact JWE. One want that
+/// cannot be had releases nothing.
 pub(crate) async fn release<P: Ports>(
     broker: &Broker<P>,
-    spent: &Spent,
+    spent: Spent,
     source_ip: IpAddr,
-) -> Result<Answer, Unreleased> {
-    let session_name = format!("{}@{}", spent.exchange().group(), spent.exchange().request_id());
-    let fetches = spent.exchange().wants().iter().enumerate().map(|(index, want)| {
-        let session_name = session_name.clone();
-        async move {
-            match grant(broker, want, session_name, source_ip).await {
-                Ok(grant) => Ok(grant),
-                Err(Fault::Missing) => Err(Unreleased::Denied(Denial { code: DenialCode::NotFound, want: index })),
-                Err(fault) => Err(Unreleased::Fault(fault)),
-            }
+) -> Result<String, Unreleased> {
+    let exchange = spent.into_exchange();
+    match fetch(broker, &exchange, source_ip).await {
+        Ok(answer) => Ok(exchange.seal(&answer, &SystemRandom)),
+        Err((want, Fault::Missing)) => {
+            let denial = Denial { code: DenialCode::NotFound, want };
+            Err(Unreleased::Denied(denial, exchange.seal_denial(denial, &SystemRandom)))
         }
+        Err((_, fault)) => Err(Unreleased::Fault(fault)),
+    }
+}
+
+/// Everything, or the first want that cannot be had and why.
+async fn fetch<P: Ports>(
+    broker: &Broker<P>,
+    exchange: &VerifiedExchange,
+    source_ip: IpAddr,
+) -> Result<Answer, (usize, Fault)> {
+    let session_name = format!("{}@{}", exchange.group(), exchange.request_id());
+    let fetches = exchange.wants().iter().enumerate().map(|(index, want)| {
+        let session_name = session_name.clone();
+        async move { grant(broker, want, session_name, source_ip).await.map_err(|fault| (index, fault)) }
     });
     let granted = try_join_all(fetches).await?;
     let ends = granted.iter().filter_map(|grant| match grant {

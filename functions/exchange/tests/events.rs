@@ -6,12 +6,15 @@ mod fixture;
 use std::{fs, path::Path};
 
 use fixture::World;
-use lambda_http::{Body, IntoResponse as _, Service as _};
+use lambda_http::{Body, Context, IntoResponse as _, RequestExt as _, Service as _};
 
 /// Status, content type and body, which must be text: without binary media types the gateway passes base64 on as it is.
 async fn answer(world: &World, name: &str) -> (u16, String, String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/exchange").join(name);
-    let request = lambda_http::request::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let mut context = Context::default();
+    context.request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd".into();
+    let request =
+        lambda_http::request::from_str(&fs::read_to_string(path).unwrap()).unwrap().with_lambda_context(context);
     let response = web::lambda_service(world.router.clone()).call(request).await.unwrap();
     let content_type = response.headers()["content-type"].to_str().unwrap().to_owned();
     let status = response.status().as_u16();
@@ -34,5 +37,5 @@ async fn every_event_is_answered_as_text_to_the_gateways_caller() {
     let rows = world.adapters.ledger.rows();
     let [row] = &rows[..] else { panic!("one exchange was released") };
     assert!(row.record.contains(&("source_ip", "192.0.2.7".to_owned())));
-    assert!(row.record.contains(&("request_id", "c6af9ac6-7b61-11e6-9a41-93e8deadbeef".to_owned())));
+    assert!(row.record.contains(&("request_id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned())));
 }

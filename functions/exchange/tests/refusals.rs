@@ -100,9 +100,29 @@ async fn a_truncated_pool_in_the_bucket_is_not_used() {
     world.adapters.objects.put(&world.manifest.pool.key, cut);
     let (body, _) = world.request(&[secret("app/db")]);
     let answer = world.post(body).await;
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(world.audited(), ("failed".to_owned(), Some("material".to_owned())));
-    assert!(!answer.body.contains("pool"), "{}", answer.body);
+    fixture::assert_unavailable(&world, &answer, "material");
+}
+
+#[tokio::test]
+async fn a_previous_pool_that_could_not_be_read_is_asked_for_again() {
+    let world = World::new();
+    let next_pool = Pool::generate(&SystemRandom);
+    let entry = protocol::PoolEntry::of(&world.manifest.group, &next_pool);
+    let next = world.manifest.next(
+        "countersign".into(),
+        world.manifest.url.clone(),
+        world.manifest.server_key.clone(),
+        entry,
+        fixture::NOW + 10_000,
+    );
+    world.adapters.objects.put(&next.pool.key, next_pool.expose());
+    world.adapters.objects.put(&Manifest::key(&next.group), next.to_json());
+    world.adapters.objects.remove(&world.manifest.pool.key);
+    assert_refused(&world, &world.post(world.request(&[secret("app/db")]).0).await, "unknown_pool");
+
+    world.adapters.objects.put(&world.manifest.pool.key, world.pool.expose());
+    world.adapters.clock.advance(ports::RETRY_AFTER);
+    assert_eq!(world.post(world.request(&[secret("app/db")]).0).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
