@@ -5,6 +5,8 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$root/.tools
 export PIP_DISABLE_PIP_VERSION_CHECK=1 SAM_CLI_TELEMETRY=0
+# The AWS CLI, boto3 and SAM know the second name alone.
+[[ -z ${AWS_REGION:-} ]] || export AWS_DEFAULT_REGION=$AWS_REGION
 
 die() {
   printf 'error: %s\n' "$*" >&2
@@ -19,6 +21,7 @@ say() {
 
 need_rust() {
   command -v cargo >/dev/null || die "Rust is missing: install it from https://rustup.rs"
+  command -v cc >/dev/null || die "a C compiler is missing (Debian: apt install gcc libc6-dev)"
 }
 
 # Makes the tools of local/requirements/NAME.txt, each file in a virtual environment of its own, and puts them on PATH.
@@ -59,5 +62,5 @@ free_port() {
 # The value of an output of the deployed stack.
 output() {
   aws cloudformation describe-stacks --stack-name "$STACK_NAME" --output text \
-    --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue"
+    --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue" || die "stack $STACK_NAME cannot be read"
 }

@@ -3,6 +3,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use protocol::{Answer, Group, Request, SystemRandom, Want};
 use reqwest::{StatusCode, header};
 use serde::Deserialize;
+use url::Url;
 
 use crate::{
     Error, Material, MaterialDir, Origin, StoredMaterial,
@@ -125,11 +126,12 @@ impl Client {
         let now = unix_seconds();
         let Request { body, pending } = Request::build(&material.manifest, &material.pool, wants, now, &SystemRandom)?;
         let url = self.url.as_deref().unwrap_or(&material.manifest.url).trim_end_matches('/');
+        let url: Url = format!("{url}/v2/exchange").parse().map_err(|_| Error::Url)?;
         let sent = self
             .http
-            .client(url)
+            .client(&url)
             .map_err(Error::Http)?
-            .post(format!("{url}/v2/exchange"))
+            .post(url)
             .header(header::CONTENT_TYPE, "application/jose")
             .header(header::ACCEPT, "application/jose, application/problem+json")
             .timeout(Duration::from_secs(15))

@@ -15,8 +15,12 @@ pub enum Error {
         path: PathBuf,
         /// Its mode.
         mode: u32,
-        /// The mode that it should have.
-        wanted: u32,
+    },
+    /// A file belongs to another user, who can change it.
+    #[error("{} belongs to another user", .path.display())]
+    NotOwned {
+        /// The file.
+        path: PathBuf,
     },
     /// A file is not what it should be.
     #[error("{} is damaged: {reason}", .path.display())]
@@ -93,6 +97,9 @@ pub enum Error {
     /// The request could not be made, or the answer was not for it.
     #[error(transparent)]
     Protocol(#[from] ClientError),
+    /// The broker's url, given or the manifest's, is none.
+    #[error("the broker's url is not valid")]
+    Url,
     /// No HTTP client could be made.
     #[error("cannot set up HTTP")]
     Http(#[source] reqwest::Error),
@@ -111,7 +118,8 @@ impl Error {
     pub fn hint(&self) -> String {
         match self {
             Self::NoMaterial(_) => "fetch it: countersign pull --group NAME --from s3://BUCKET".into(),
-            Self::OpenToOthers { path, wanted, .. } => format!("chmod {wanted:o} {}", path.display()),
+            Self::OpenToOthers { path, .. } => format!("chmod 600 {}", path.display()),
+            Self::NotOwned { .. } => "give it to the user that runs this command, or pull into another folder".into(),
             Self::Damaged { .. } => "fetch it again: countersign pull".into(),
             Self::File { .. } => "check the path and who owns it; --material names another folder".into(),
             Self::Pull { .. } => "check --from, the group's name, and that this machine may read there".into(),
@@ -135,7 +143,9 @@ impl Error {
             Self::Protocol(ClientError::MalformedWant) => {
                 "give the secret's name, not its ARN; a version's id has 32 to 64 characters".into()
             }
+            Self::Protocol(ClientError::WrongNumberOfWants | ClientError::Oversized) => "ask for less at a time".into(),
             Self::Protocol(_) => "fetch the material again: countersign pull".into(),
+            Self::Url => "it begins with https://; see --url, and BROKER_URL of the deployment".into(),
             Self::Http(_) => "check that this system has CA certificates; SSL_CERT_FILE names a bundle".into(),
         }
     }
@@ -144,13 +154,23 @@ impl Error {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::NoMaterial(_) | Self::OpenToOthers { .. } | Self::Damaged { .. } | Self::Pull { .. } => 3,
+            Self::NoMaterial(_)
+            | Self::OpenToOthers { .. }
+            | Self::NotOwned { .. }
+            | Self::Damaged { .. }
+            | Self::Pull { .. }
+            | Self::Protocol(
+                ClientError::PoolMismatch | ClientError::PoolUnreadable(_) | ClientError::InvalidServerKey,
+            ) => 3,
             Self::Refused { .. } => 4,
             Self::Denied { code: DenialCode::Denied, .. } => 5,
             Self::Denied { code: DenialCode::NotFound, .. } => 6,
             Self::Unavailable { .. } | Self::Unreachable { .. } | Self::TimedOut => 7,
-            Self::Protocol(ClientError::MalformedWant) => 2,
-            Self::Unexpected { .. } | Self::Protocol(_) => 8,
+            Self::Url
+            | Self::Protocol(ClientError::MalformedWant | ClientError::WrongNumberOfWants | ClientError::Oversized) => {
+                2
+            }
+            Self::Unexpected { .. } | Self::Protocol(ClientError::ForeignAnswer | ClientError::MalformedAnswer) => 8,
             Self::File { .. } | Self::Http(_) => 1,
         }
     }

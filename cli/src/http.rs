@@ -1,6 +1,7 @@
 use std::{net::SocketAddr, sync::OnceLock, time::Duration};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::Url;
 
 /// Resolves `localhost` and the names below it to this machine, as RFC 6761 section 6.3 asks of resolvers; others by
 /// the operating system.
@@ -29,11 +30,11 @@ pub(crate) struct Http {
 impl Http {
     /// The client for what `url` names.
     ///
-    /// Plain `http` is for this machine: it takes no way over a proxy, and the system's certificates, whose reading takes
-    /// longer than all else that the command does, are not read for it.
-    pub(crate) fn client(&self, url: &str) -> Result<&reqwest::Client, reqwest::Error> {
+    /// Plain `http` is for a machine nearby: it takes no way over a proxy, and the system's certificates, whose reading
+    /// takes longer than all else that the command does, are not read for it. An exchange does not rely on TLS.
+    pub(crate) fn client(&self, url: &Url) -> Result<&reqwest::Client, reqwest::Error> {
         let builder = reqwest::Client::builder();
-        let (made, builder) = if url.starts_with("http://") {
+        let (made, builder) = if url.scheme() == "http" {
             (&self.plain, builder.no_proxy().tls_certs_only([]))
         } else {
             (&self.tls, builder)

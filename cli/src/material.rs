@@ -1,11 +1,12 @@
 use std::{
-    fs::{self, DirBuilder, File, Metadata},
+    fs::{self, DirBuilder, File, Metadata, OpenOptions},
     io::{ErrorKind, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
 use protocol::{Group, Manifest, Pool, PoolId, Secret};
+use rustix::{fs::OFlags, process::geteuid};
 
 use crate::{Error, PoolFile};
 
@@ -31,7 +32,8 @@ pub struct StoredMaterial {
 /// `groups/<group>/pools/<pool id>`.
 ///
 /// Folders get mode 0700 and files 0600. A pool that group or others can read is refused, and so is a manifest that
-/// they can write. Not checked: the folders above, and access control lists.
+/// they can write, and what belongs to another user than this one or root. Not checked: the folders above, and access
+/// control lists.
 #[derive(Clone, Debug)]
 pub struct MaterialDir(PathBuf);
 
@@ -58,10 +60,10 @@ impl MaterialDir {
     /// Reads a group's material.
     ///
     /// # Errors
-    /// [`Error::NoMaterial`], [`Error::OpenToOthers`], [`Error::Damaged`], [`Error::File`].
+    /// [`Error::NoMaterial`], [`Error::OpenToOthers`], [`Error::NotOwned`], [`Error::Damaged`], [`Error::File`].
     pub fn load(&self, group: &Group) -> Result<StoredMaterial, Error> {
         let path = self.0.join(Manifest::key(group));
-        let json = match read(&path, Manifest::MAX_BYTES, 0o022, 0o600) {
+        let json = match read(&path, Manifest::MAX_BYTES, Some(Closed::ToWriting)) {
             Err(Error::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 return Err(Error::NoMaterial(self.0.clone()));
             }
@@ -105,24 +107,43 @@ impl MaterialDir {
     }
 }
 
-/// Reads a file none of whose `forbidden` mode bits are set.
-pub(crate) fn read(path: &Path, limit: usize, forbidden: u32, wanted: u32) -> Result<Secret<Vec<u8>>, Error> {
-    let (file, _) = open(path, forbidden, wanted)?;
+/// What others than the owner must not be able to do to a file.
+#[derive(Clone, Copy)]
+pub(crate) enum Closed {
+    /// To write it.
+    ToWriting,
+    /// To read it or to write it.
+    ToAll,
+}
+
+/// Reads a file of at most `limit` bytes. `closed` where it is this user's own; what others may do to a file that is pulled
+/// from is its owner's affair.
+pub(crate) fn read(path: &Path, limit: usize, closed: Option<Closed>) -> Result<Secret<Vec<u8>>, Error> {
+    let (file, _) = open(path, closed)?;
     read_all(&file, path, limit)
 }
 
-/// Opens a file none of whose `forbidden` mode bits are set. The metadata are of the open file: what is checked is what
-/// is read.
-pub(crate) fn open(path: &Path, forbidden: u32, wanted: u32) -> Result<(File, Metadata), Error> {
+/// Opens a file, which must be this user's or root's where it must be closed. The metadata are of the open file: what is
+/// checked is what is read.
+pub(crate) fn open(path: &Path, closed: Option<Closed>) -> Result<(File, Metadata), Error> {
     let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
+    // A pipe in the file's place must not be waited for.
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & forbidden == 0 {
-        Ok((file, metadata))
-    } else {
-        Err(Error::OpenToOthers { path: path.to_owned(), mode, wanted })
+    if !metadata.is_file() {
+        return Err(Error::Damaged { path: path.to_owned(), reason: "not a file" });
     }
+    let forbidden = match closed {
+        None => return Ok((file, metadata)),
+        Some(Closed::ToWriting) => 0o022,
+        Some(Closed::ToAll) => 0o077,
+    };
+    if ![geteuid().as_raw(), 0].contains(&metadata.uid()) {
+        return Err(Error::NotOwned { path: path.to_owned() });
+    }
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & forbidden == 0 { Ok((file, metadata)) } else { Err(Error::OpenToOthers { path: path.to_owned(), mode }) }
 }
 
 /// All of a file, which must not be larger than `limit`.

@@ -112,7 +112,7 @@ impl<'a> Fetcher<'a> {
                 object.map(|mut object| object.bytes.take()).ok_or_else(|| pull_error(key, "no content"))
             }
             Self::Https { http, base } => {
-                let client = http.client(base.as_str()).map_err(Error::Http)?;
+                let client = http.client(base).map_err(Error::Http)?;
                 let url = base.join(key).map_err(|error| pull_error(key, error))?;
                 let mut tries = 1;
                 loop {
@@ -135,8 +135,7 @@ impl<'a> Fetcher<'a> {
                     tries += 1;
                 }
             }
-            // What others may do to a folder that is pulled from is its owner's affair.
-            Self::Folder(folder) => read(&folder.join(key), limit, 0, 0)
+            Self::Folder(folder) => read(&folder.join(key), limit, None)
                 .map(|mut bytes| bytes.take())
                 .map_err(|error| pull_error(key, error)),
         }

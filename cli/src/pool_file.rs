@@ -9,7 +9,7 @@ use protocol::{INTERVAL_BYTES, MAX_POOL_BYTES, MIN_POOL_BYTES, Pool, PoolEntry, 
 
 use crate::{
     Error,
-    material::{open, read_all},
+    material::{Closed, open, read_all},
 };
 
 /// A pool that stays on disk: a proof reads 4 KiB of it.
@@ -24,10 +24,10 @@ impl PoolFile {
     /// Opens the file that should be this pool.
     ///
     /// # Errors
-    /// [`Error::OpenToOthers`]; [`Error::Damaged`] where the size is another; [`Error::File`]. Not checked: the bytes,
+    /// [`Error::OpenToOthers`], [`Error::NotOwned`]; [`Error::Damaged`] where the size is another; [`Error::File`]. Not checked: the bytes,
     /// see [`PoolFile::check`].
     pub(crate) fn open(path: &Path, entry: &PoolEntry) -> Result<Self, Error> {
-        let (file, metadata) = open(path, 0o077, 0o600)?;
+        let (file, metadata) = open(path, Some(Closed::ToAll))?;
         let size = metadata.size();
         if size != entry.size || !(MIN_POOL_BYTES as u64..=MAX_POOL_BYTES as u64).contains(&size) {
             return Err(damaged(path));

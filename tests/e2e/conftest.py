@@ -57,11 +57,12 @@ class Stack:
     def pool(self, manifest):
         return self.s3.get_object(Bucket=self.bucket, Key=manifest["pool"]["key"])["Body"].read()
 
-    def http(self, method, path, body=None, headers=None):
-        """Status, headers and body of an answer, errors included."""
-        host = self.url.split("//")[1].split("/")[0]
+    def http(self, method, path, body=None, headers=None, url=None):
+        """Status, headers and body of an answer, errors included; from the broker at `url`, by default the deployed one."""
+        url = url or self.url
+        host = url.split("//")[1].split("/")[0]
         # The name is a loopback name, which not every resolver knows.
-        url = self.url.replace(host, "127.0.0.1:" + host.split(":")[1]) + path
+        url = url.replace(host, "127.0.0.1:" + host.split(":")[1]) + path
         request = urllib.request.Request(url, data=body, method=method, headers={"Host": host} | (headers or {}))
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
@@ -69,30 +70,32 @@ class Stack:
         except urllib.error.HTTPError as error:
             return error.code, error.headers, error.read().decode()
 
-    def exchange(self, wants, manifest=None, pool=None, **changes):
+    def exchange(self, wants, manifest=None, pool=None, url=None, **changes):
         """An exchange by the reference client: status and, where it can be opened, the answer."""
         manifest = manifest or self.manifest()
         body, response_key = reference_client.request(manifest, pool or self.pool(manifest), wants, **changes)
-        status, headers, text = self.post(body)
+        status, headers, text = self.post(body, url)
         if status == 200:
             return status, reference_client.open_answer(text, response_key)
         if status in (403, 404):
             return status, reference_client.open_answer(json.loads(text)["detail"], response_key)
         return status, text
 
-    def post(self, body):
-        return self.http("POST", "/v2/exchange", body.encode(), {"Content-Type": "application/jose"})
+    def post(self, body, url=None):
+        return self.http("POST", "/v2/exchange", body.encode(), {"Content-Type": "application/jose"}, url)
 
     @contextlib.contextmanager
-    def off_lambda(self, **changes):
-        """The deployed binary with the deployed settings, on a port of this machine. Yields its url."""
+    def off_lambda(self, log=None, **changes):
+        """The deployed binary with the deployed settings, on a port of this machine. Yields its url; what it logs is
+        appended to `log`, as objects."""
         configuration = self.lambda_.get_function_configuration(FunctionName=f"{STACK}-exchange")
         binary = pathlib.Path(os.environ["BUILD_DIR"]) / "ExchangeFunction/bootstrap"
         environment = os.environ | configuration["Environment"]["Variables"] | {"LISTEN": "127.0.0.1:0"} | changes
         with subprocess.Popen([binary], env=environment, stdout=subprocess.PIPE, text=True) as server:
             lines = (json.loads(line) for line in server.stdout)
             address = next(line["address"] for line in lines if line.get("message") == "listening")
-            threading.Thread(target=server.stdout.read, daemon=True).start()
+            log = [] if log is None else log
+            threading.Thread(target=lambda: log.extend(lines), daemon=True).start()
             try:
                 yield f"http://{address}"
             finally:

@@ -4,6 +4,7 @@ import base64
 import functools
 import http.server
 import json
+import os
 import pathlib
 import re
 import stat
@@ -49,6 +50,28 @@ def test_a_pool_that_others_can_read_is_refused_with_a_hint(cli):
         assert f"hint: chmod 600 {pool}" in done.stderr.decode()
 
 
+# Root alone can give files away; scripts/test says aloud where this is not tried.
+if os.geteuid() == 0:
+
+    def test_files_of_another_user_are_refused(cli):
+        cli.pull()
+        for path in (cli.folder / "groups/web/manifest.json", *cli.folder.glob("groups/web/pools/*")):
+            os.chown(path, 4711, -1)
+            done = cli.run("get", "app/db")
+            assert done.returncode == 3 and f"{path} belongs to another user" in done.stderr.decode()
+            os.chown(path, 0, -1)
+        assert cli.run("get", "app/db").returncode == 0
+
+
+def test_a_pipe_in_the_pools_place_is_not_waited_for(cli):
+    cli.pull()
+    [pool] = cli.folder.glob("groups/web/pools/*")
+    pool.unlink()
+    os.mkfifo(pool, 0o600)
+    done = cli.run("get", "app/db")
+    assert done.returncode == 3 and "is damaged: not a file" in done.stderr.decode()
+
+
 def test_a_truncated_pool_is_refused(cli):
     cli.pull()
     [pool] = cli.folder.glob("groups/web/pools/*")
@@ -80,7 +103,11 @@ def test_errors_have_their_exit_code_and_a_hint(cli, stack):
     done = cli.run("get", "app/db", "--url", "http://127.0.0.1:1", "--timeout", "20")
     assert done.returncode == 7 and "5 tries" in done.stderr.decode()
     done = cli.run("get", "app/db", "--url", "http://127.0.0.1:1", "--timeout", "1")
-    assert done.returncode in (7,) and "hint: " in done.stderr.decode()
+    assert done.returncode == 7 and "hint: " in done.stderr.decode()
+    done = cli.run("get", "app/db", "--url", "not a url")
+    assert done.returncode == 2 and "hint: it begins with https://" in done.stderr.decode()
+    done = cli.run("get", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/db-AbCdEf")
+    assert done.returncode == 2 and "not its ARN" in done.stderr.decode()
     done = cli.run("pull", "--from", "s3://no-such-bucket-here")
     assert done.returncode == 3 and "hint: " in done.stderr.decode()
     assert cli.run("get").returncode == 2

@@ -5,6 +5,8 @@ import pathlib
 
 import pytest
 
+from conftest import STACK
+
 EVENTS = pathlib.Path(__file__).parent.parent.parent / "events"
 # The exchange in the events was made for the key of the vectors.
 EXPECTED = {
@@ -23,7 +25,7 @@ def test_every_event_has_its_expectation():
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_deployed_function_answers_the_event(stack, name):
     function = name.split("/")[0]
-    answer = stack.lambda_.invoke(FunctionName=f"countersign-{function}", Payload=(EVENTS / name).read_bytes())
+    answer = stack.lambda_.invoke(FunctionName=f"{STACK}-{function}", Payload=(EVENTS / name).read_bytes())
     payload = json.loads(answer["Payload"].read())
     assert "FunctionError" not in answer, payload
     assert payload.get("statusCode") == EXPECTED[name]
@@ -31,10 +33,13 @@ def test_the_deployed_function_answers_the_event(stack, name):
 
 
 def test_a_stranger_cannot_choose_his_address(stack):
-    """Headers that claim an address do not reach policy; the local gateway itself takes one of them, AWS's does not."""
+    """Nor the name of his request. Headers that claim an address do not reach policy; the local gateway itself takes one of
+    them, AWS's does not."""
     event = json.loads((EVENTS / "exchange/refused.json").read_text())
     event["headers"] |= {"X-Forwarded-For": "10.0.0.1", "Forwarded": "for=10.0.0.1", "X-Real-IP": "10.0.0.1"}
-    event["requestContext"]["requestId"] = "a-spoofed-address"
-    stack.lambda_.invoke(FunctionName="countersign-exchange", Payload=json.dumps(event).encode())
-    [audit] = [line for line in stack.events("a-spoofed-address") if line["target"] == "audit"]
-    assert audit["source_ip"] == "192.0.2.7"
+    event["requestContext"]["requestId"] = "a-chosen-name"
+    answer = stack.lambda_.invoke(FunctionName=f"{STACK}-exchange", Payload=json.dumps(event).encode())
+    request_id = json.loads(answer["Payload"].read())["multiValueHeaders"]["x-request-id"][0]
+    assert request_id != "a-chosen-name"
+    [audit] = [line for line in stack.events(request_id) if line["target"] == "audit"]
+    assert (audit["source_ip"], audit["request_id"]) == ("192.0.2.7", request_id)

@@ -7,6 +7,8 @@ import time
 
 import boto3
 
+from conftest import STACK
+
 SECRET = {"type": "secret", "id": "app/db"}
 
 
@@ -82,7 +84,7 @@ def test_the_schedules_order_rotates_a_young_key_no_second_time(stack):
     stack.rotate()
     before = stack.manifest()
     schedules = boto3.client("scheduler")
-    target = schedules.get_schedule(Name="countersign-rotate")["Target"]
-    assert target["Arn"].endswith(":function:countersign-rotate")
+    target = schedules.get_schedule(Name=f"{STACK}-rotate")["Target"]
+    assert target["Arn"].endswith(f":function:{STACK}-rotate")
     assert not stack.rotate(**json.loads(target["Input"]))["new_server_key"]
     assert stack.manifest() == before

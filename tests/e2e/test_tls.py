@@ -1,7 +1,9 @@
-"""Whom the functions believe to be AWS: the deployed binary, in front of the local AWS behind a TLS of our own."""
+"""Whom functions and client believe: the deployed binary, before it and behind it a TLS that nobody else vouches for."""
 
 import contextlib
 import datetime
+import functools
+import http.server
 import ipaddress
 import os
 import pathlib
@@ -74,3 +76,29 @@ def test_aws_is_whom_the_systems_roots_vouch_for(cli, stack, tmp_path):
         with stack.off_lambda(ENDPOINT_URL=url, SSL_CERT_FILE=str(paths[0])) as broker:
             done = cli.run("get", "app/db", "--url", broker)
             assert (done.returncode, done.stdout) == (0, b"correct horse battery staple"), done.stderr
+
+
+def test_the_broker_is_whom_the_clients_system_vouches_for(cli, stack, tmp_path):
+    cli.pull()
+    paths = certificate(tmp_path)
+    with stack.off_lambda() as broker, tls_in_front_of(broker, paths) as url:
+        done = cli.run("get", "app/db", "--url", url, "--timeout", "10")
+        assert done.returncode == 7 and b"certificate" in done.stderr, done.stderr
+        done = cli.run("get", "app/db", "--url", url, SSL_CERT_FILE=str(paths[0]))
+        assert (done.returncode, done.stdout) == (0, b"correct horse battery staple"), done.stderr
+
+
+def test_material_is_pulled_from_whom_the_clients_system_vouches_for(cli, tmp_path):
+    cli.pull()
+    paths = certificate(tmp_path)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(cli.folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with tls_in_front_of(f"http://127.0.0.1:{server.server_port}", paths) as url:
+            changes = {"COUNTERSIGN_MATERIAL": str(tmp_path / "pulled")}
+            done = cli.run("pull", "--from", url, "--timeout", "10", **changes)
+            assert done.returncode in (3, 7) and not (tmp_path / "pulled").exists(), done.stderr
+            done = cli.run("pull", "--from", url, SSL_CERT_FILE=str(paths[0]), **changes)
+            assert done.returncode == 0, done.stderr
+        server.shutdown()
+    assert cli.run("get", "app/db", **changes).stdout == b"correct horse battery staple"

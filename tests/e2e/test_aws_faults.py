@@ -1,0 +1,113 @@
+"""AWS failing, throttling and stalling under the deployed binary: a proxy between it and the local AWS."""
+
+import contextlib
+import http.client
+import http.server
+import json
+import os
+import threading
+import time
+import urllib.parse
+
+import pytest
+
+SECRET = {"type": "secret", "id": "app/db"}
+ANSWERS = {
+    "fails": (500, {"__type": "InternalServiceError", "message": "internal"}),
+    "throttles": (400, {"__type": "ThrottlingException", "message": "slow down"}),
+    "is not itself": (200, ["correct horse battery staple"]),
+}
+
+
+class Proxy(http.server.BaseHTTPRequestHandler):
+    """Passes requests on, except those to the service that misbehaves."""
+
+    protocol_version = "HTTP/1.1"
+    service, manner = None, None
+
+    def forward(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        service = self.headers.get("X-Amz-Target", "s3").split(".")[0].split("_")[0].lower()
+        if service == Proxy.service and Proxy.manner == "stalls":
+            time.sleep(20)
+            self.close_connection = True
+            return
+        if service == Proxy.service:
+            status, answer = ANSWERS[Proxy.manner]
+            return self.answer(status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode())
+        there = urllib.parse.urlsplit(os.environ["AWS_ENDPOINT_URL"])
+        with contextlib.closing(http.client.HTTPConnection(there.hostname, there.port)) as connection:
+            connection.request(self.command, self.path, body, dict(self.headers))
+            answer = connection.getresponse()
+            self.answer(answer.status, dict(answer.headers), answer.read())
+
+    do_GET = do_POST = do_PUT = forward
+
+    def answer(self, status, headers, body):
+        self.send_response_only(status)
+        for name, value in headers.items():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def broker(stack):
+    """A broker off Lambda behind whose back AWS misbehaves: (post, log lines)."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        log = []
+        with stack.off_lambda(log, ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}") as url:
+            yield lambda wants: stack.exchange(wants, url=url), log
+        server.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def behave():
+    yield
+    Proxy.service = Proxy.manner = None
+
+
+def audited(log):
+    """The last audit event, once it is there."""
+    for _ in range(50):
+        events = [line for line in log if line.get("target") == "audit"]
+        if events:
+            return events[-1]
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("manner", [*ANSWERS, "stalls"])
+@pytest.mark.parametrize("service, step", [("secretsmanager", "release"), ("dynamodb", "ledger")])
+def test_a_service_that_misbehaves_gives_503_and_tells_nothing(broker, stack, service, step, manner):
+    post, log = broker
+    assert post([SECRET])[0] == 200, "warm"
+    rows = stack.ledger.scan()["Count"]
+    log.clear()
+    Proxy.service, Proxy.manner = service, manner
+    began = time.monotonic()
+    status, text = post([SECRET])
+    assert time.monotonic() - began < 10
+    problem = json.loads(text)
+    request_id = problem.pop("request_id")
+    assert (status, problem) == (503, {
+        "type": "urn:countersign:problem:unavailable", "title": "the broker cannot answer now", "status": 503})
+    event = audited(log)
+    assert (event["outcome"], event["reason"], event["request_id"]) == ("failed", step, request_id)
+    assert "correct horse" not in json.dumps(log)
+    # The record of the attempt is written before anything is fetched.
+    assert stack.ledger.scan()["Count"] == rows + (service == "secretsmanager")
+
+
+@pytest.mark.parametrize("manner", [*ANSWERS, "stalls"])
+def test_a_warm_broker_goes_on_without_s3(broker, manner):
+    post, _ = broker
+    assert post([SECRET])[0] == 200, "warm"
+    Proxy.service, Proxy.manner = "s3", manner
+    assert post([SECRET])[0] == 200
