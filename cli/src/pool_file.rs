@@ -12,7 +12,7 @@ use crate::{
     material::{Closed, open, read_all},
 };
 
-/// A pool that stays on disk: a proof reads 4 KiB of it.
+/// A pool that stays on disk: a proof reads 16 KiB of it.
 #[derive(Debug)]
 pub struct PoolFile {
     file: File,

@@ -21,9 +21,9 @@ def b64(data):
 
 def proof_key(pool, jti, iat, jws_kid, jwe_kid):
     ikm = f"{jti}.{iat}.{jws_kid}.{jwe_kid}".encode()
-    stream = HKDF(SHA256(), 2048, salt=b"countersign/v2/intervals", info=b"offsets").derive(ikm)
+    stream = HKDF(SHA256(), 8160, salt=b"countersign/v2/intervals", info=b"offsets").derive(ikm)
     digest = hashlib.sha256(b"countersign/v2/proof\x00")
-    for i in range(256):
+    for i in range(1020):
         offset = int.from_bytes(stream[8 * i : 8 * i + 8], "big") % (len(pool) - 15)
         digest.update(pool[offset : offset + 16])
     return digest.digest()
@@ -63,9 +63,12 @@ def request(manifest, pool, wants, **changes):
     """A request's body and its response key."""
     made = claims(manifest["audience"], wants, **changes)
     server_key = manifest["server_key"]
+    assert RSAKey.import_key(server_key).thumbprint() == server_key["kid"], "a client MUST check"
     body = encrypt(sign(manifest["group"], pool, made, server_key["kid"]), server_key)
     return body, base64.urlsafe_b64decode(made["rsk"] + "=")
 
 
 def open_answer(compact, response_key):
-    return json.loads(jwe.decrypt_compact(compact, OctKey.import_key(response_key)).plaintext)
+    opened = jwe.decrypt_compact(compact, OctKey.import_key(response_key))
+    assert opened.protected == {"alg": "dir", "enc": "A256GCM"}, "a client MUST refuse any other"
+    return json.loads(opened.plaintext)

@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::{name::PoolId, random::Random, secret::Secret};
 
-/// The least that a pool may hold. Below it, 256 intervals of 16 bytes would cover too much of it at a time.
+/// The least that a pool may hold: what is smaller leaks whole.
 pub const MIN_POOL_BYTES: usize = 64 * 1024;
 
 /// The most that a pool may hold: a bound on what a damaged or hostile source can make its reader allocate.
@@ -96,7 +96,7 @@ impl Pool {
     }
 }
 
-/// A pool, wherever its bytes are. A proof reads 4 KiB of them.
+/// A pool, wherever its bytes are. A proof reads 16 KiB of them.
 pub trait ReadPool {
     /// The pool's length in bytes.
     fn size(&self) -> u64;

@@ -11,7 +11,9 @@ use crate::{
     secret::{Key256, Secret},
 };
 
-const INTERVALS: usize = 256;
+/// As many as HKDF has numbers for (RFC 5869 section 2.3: 255 blocks of SHA-256). The more, the larger a part of a pool
+/// must be to be of use: see `docs/decisions/0010-a-thousand-intervals.md`.
+const INTERVALS: usize = 1020;
 
 /// HKDF output for one 64-bit number per interval.
 struct Offsets;
@@ -24,8 +26,9 @@ impl KeyType for Offsets {
 
 /// Derives the key that authenticates one request from the pool.
 ///
-/// The request id chooses the 256 intervals, so nobody can pick them out of the part of a pool that he happens to
-/// hold, and the server key's id is an input, so a proof made for another server key is worth nothing here.
+/// The request id chooses the 1020 intervals. Who holds a share p of a pool can look for an id all of whose intervals he
+/// holds, and finds one in p^1020 of the ids that he tries, offline. The server key's id is an input, so a proof made for
+/// another server key is worth nothing here.
 /// The modulo bias is below 2^-39 for the largest pool.
 ///
 /// # Errors
@@ -45,7 +48,7 @@ pub(crate) fn proof_key(
     let mut stream = [0; INTERVALS * size_of::<u64>()];
     prk.expand(&[b"offsets"], Offsets)
         .and_then(|okm| okm.fill(&mut stream))
-        .expect("2048 bytes are within HKDF's limit of 255 blocks");
+        .expect("8160 bytes are HKDF's limit of 255 blocks");
 
     let mut hash = Context::new(&SHA256);
     hash.update(b"countersign/v2/proof\0");
@@ -61,6 +64,25 @@ pub(crate) fn proof_key(
 mod tests {
     use super::*;
     use crate::pool::{MIN_POOL_BYTES, Pool};
+
+    #[derive(serde::Deserialize)]
+    struct Vector {
+        jti: String,
+        iat: u64,
+        jws_kid: String,
+        jwe_kid: KeyId,
+        proof_key: String,
+    }
+
+    #[test]
+    fn the_proof_key_is_that_of_the_vector() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors");
+        let pool = Pool::new(std::fs::read(folder.join("pool.bin")).unwrap()).unwrap();
+        let vector: Vector = serde_json::from_slice(&std::fs::read(folder.join("proof-key.json")).unwrap()).unwrap();
+        let key = proof_key(&pool, &vector.jti, vector.iat, &vector.jws_kid, &vector.jwe_kid).unwrap();
+        let key: String = key.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(key, vector.proof_key);
+    }
 
     fn key(pool: &Pool, jti: &str, iat: u64, group: &str, kid: char) -> [u8; 32] {
         let kid = kid.to_string().repeat(43).parse().unwrap();

@@ -34,7 +34,7 @@ impl Request {
     ///
     /// # Errors
     /// Where the pool has not the size that the manifest gives or cannot be read, the server key is not usable, or the
-    /// wants are none, too many or malformed. Not checked: the pool's bytes, of which a request reads 4 KiB; the broker
+    /// wants are none, too many or malformed. Not checked: the pool's bytes, of which a request reads 16 KiB; the broker
     /// refuses the proof of others.
     pub fn build(
         manifest: &Manifest,
