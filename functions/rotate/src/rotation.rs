@@ -32,7 +32,7 @@ pub struct Order {
     /// twice and against being tried again after all was done.
     #[serde(default)]
     pub unless_younger_than_seconds: u64,
-    /// Make no new key; give a first generation to groups that have none.
+    /// Give a first generation to groups that have none, under the current key where there is one.
     #[serde(default)]
     pub new_groups_only: bool,
 }
