@@ -11,6 +11,8 @@ import urllib.parse
 
 import pytest
 
+import relay
+
 SECRET = {"type": "secret", "id": "app/db"}
 ANSWERS = {
     "fails": (500, {"__type": "InternalServiceError", "message": "internal"}),
@@ -19,14 +21,14 @@ ANSWERS = {
 }
 
 
-class Proxy(http.server.BaseHTTPRequestHandler):
+class Proxy(relay.Relay):
     """Passes requests on, except those to the service that misbehaves."""
 
     protocol_version = "HTTP/1.1"
     service, manner = None, None
 
     def forward(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.body()
         service = self.headers.get("X-Amz-Target", "s3").split(".")[0].split("_")[0].lower()
         if service == Proxy.service and Proxy.manner == "stalls":
             time.sleep(20)
@@ -34,26 +36,14 @@ class Proxy(http.server.BaseHTTPRequestHandler):
             return
         if service == Proxy.service:
             status, answer = ANSWERS[Proxy.manner]
-            return self.answer(status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode())
+            return self.answer(status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer))
         there = urllib.parse.urlsplit(os.environ["AWS_ENDPOINT_URL"])
         with contextlib.closing(http.client.HTTPConnection(there.hostname, there.port)) as connection:
             connection.request(self.command, self.path, body, dict(self.headers))
             answer = connection.getresponse()
-            self.answer(answer.status, dict(answer.headers), answer.read())
+            self.answer(answer.status, answer.headers, answer.read())
 
     do_GET = do_POST = do_PUT = forward
-
-    def answer(self, status, headers, body):
-        self.send_response_only(status)
-        for name, value in headers.items():
-            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import threading
 import time
 
 import reference_client
+import relay
 
 
 @contextlib.contextmanager
@@ -15,27 +16,16 @@ def broker(answers, stack):
     stall. Yields its URL and the bodies that it received."""
     received = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(relay.Relay):
         def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.body()
             received.append(body)
             planned = answers.pop(0) if answers else None
             if isinstance(planned, (int, float)):
                 time.sleep(planned)
                 self.close_connection = True
                 return
-            status, headers, text = planned or stack.http("POST", "/v2/exchange", body, {"Content-Type": "application/jose"})
-            payload = text if isinstance(text, bytes) else text.encode()
-            self.send_response_only(status)
-            for name, value in dict(headers).items():
-                if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(payload)))
-            self.end_headers()
-            self.wfile.write(payload)
-
-        def log_message(self, *args):
-            pass
+            self.answer(*(planned or stack.http("POST", "/v2/exchange", body, {"Content-Type": "application/jose"})))
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
