@@ -54,6 +54,25 @@ use_fast_build() {
   bin=$root/target/$CARGO_BUILD_TARGET/debug
 }
 
+# Starts a local AWS for the calling script alone, on a free port unless COUNTERSIGN_LOCAL_PORT names one, and takes its
+# environment. What is deployed there is the script's to say: nothing of it comes from the caller's environment.
+start_local_aws() {
+  local environment chosen
+  unset AUDIENCE BROKER_URL SECRET_PATTERN ROLE_ALIASES ASSUMABLE_ROLES CLIENT_GROUPS KEY_BITS ROTATION_SCHEDULE \
+    ACCEPT_SECONDS AUDIT_DAYS LOG_DAYS LOG_LEVEL THROTTLE_RATE THROTTLE_BURST EXCHANGE_CONCURRENCY ARCHITECTURE \
+    COUNTERSIGN_GROUP COUNTERSIGN_FROM COUNTERSIGN_MATERIAL COUNTERSIGN_URL COUNTERSIGN_TIMEOUT
+  chosen=${COUNTERSIGN_LOCAL_PORT:-$(free_port)}
+  environment=$("$root/local/start" "$chosen")
+  port=$chosen
+  eval "$environment"
+  export STACK_NAME=countersign LOCAL_ENDPOINT_URL=$AWS_ENDPOINT_URL
+}
+
+# Stops what start_local_aws started, if it did.
+stop_local_aws() {
+  [[ -z ${port:-} ]] || "$root/local/stop" "$port"
+}
+
 # A port that nothing listens on.
 free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'

@@ -5,8 +5,8 @@ use countersign::{Group, Origin};
 
 /// Proves that this machine holds its group's pool, and receives what policy allows.
 ///
-/// Exit codes: 0 done; 1 a file or the system failed; 2 wrong usage; 3 material is missing, damaged or open to others,
-/// or cannot be pulled; 4 the broker refused the request; 5 policy does not allow it; 6 there is no such thing; 7 the
+/// Exit codes: 0 done; 1 a file or the system failed; 2 wrong usage; 3 material is missing, damaged, open to others or
+/// theirs, or cannot be pulled; 4 the broker refused the request; 5 policy does not allow it; 6 there is no such thing; 7 the
 /// broker cannot be reached or cannot answer; 8 the answer is not the broker's.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]

@@ -99,22 +99,28 @@ impl Client {
         loop {
             match self.try_once(&material, wants, tries).await {
                 Ok(Tried::Answered(answer)) => return Ok(*answer),
-                Ok(Tried::Again(error, _)) if tries == MAX_TRIES => return Err(error),
+                Ok(Tried::Again(error, _)) if tries >= MAX_TRIES => return Err(error),
                 Ok(Tried::Again(_, asked_for)) => tokio::time::sleep(pause(tries, asked_for)).await,
-                Err(Error::Refused { .. }) if self.origin.is_some() && !pulled_again => {
-                    // The broker looks for a generation that it does not know once a second at most.
-                    tokio::time::sleep(Duration::from_secs(1) + share(Duration::from_secs(1))).await;
-                    material = self.fetch_and_load().await?;
-                    pulled_again = true;
-                }
                 Err(refused @ Error::Refused { .. }) => {
-                    material.pool.check(&material.manifest.pool)?;
-                    return Err(refused);
+                    let again = self.origin.is_some() && !pulled_again;
+                    let pulled = if again { self.pull_later().await.ok() } else { None };
+                    let Some(pulled) = pulled else {
+                        material.pool.check(&material.manifest.pool)?;
+                        return Err(refused);
+                    };
+                    material = pulled;
+                    pulled_again = true;
                 }
                 Err(error) => return Err(error),
             }
             tries += 1;
         }
+    }
+
+    /// Pulls after one to two seconds: the broker looks for a generation that it does not know once a second at most.
+    async fn pull_later(&self) -> Result<StoredMaterial, Error> {
+        tokio::time::sleep(Duration::from_secs(1) + share(Duration::from_secs(1))).await;
+        self.fetch_and_load().await
     }
 
     async fn fetch_and_load(&self) -> Result<StoredMaterial, Error> {

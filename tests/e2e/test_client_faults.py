@@ -52,6 +52,21 @@ def test_it_gives_up_after_five_tries(cli, stack):
     assert len(received) == 5
 
 
+def test_it_gives_up_after_five_tries_even_where_it_pulled_again_in_between(cli, stack):
+    planned = [(503, {}, "{}")] * 4 + [(401, {"x-request-id": "r"}, "{}")] + [(503, {}, "{}")] * 9
+    with broker(planned, stack) as (url, received):
+        done = cli.run("get", "app/db", "--url", url, "--from", f"s3://{stack.bucket}")
+    assert done.returncode == 7 and "status 503, 6 tries" in done.stderr.decode()
+    assert len(received) == 6
+
+
+def test_a_refusal_is_told_even_where_nothing_can_be_pulled(cli, stack):
+    cli.pull()
+    with broker([(401, {"x-request-id": "r"}, "{}")], stack) as (url, _):
+        done = cli.run("get", "app/db", "--url", url, "--from", "s3://no-such-bucket-here")
+    assert done.returncode == 4 and "request id r" in done.stderr.decode()
+
+
 def test_a_broker_that_stalls_runs_into_the_timeout(cli, stack):
     cli.pull()
     with broker([30], stack) as (url, _):

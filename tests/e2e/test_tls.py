@@ -71,7 +71,7 @@ def test_aws_is_whom_the_systems_roots_vouch_for(cli, stack, tmp_path):
     paths = certificate(tmp_path)
     with tls_in_front_of(os.environ["AWS_ENDPOINT_URL"], paths) as url:
         with stack.off_lambda(ENDPOINT_URL=url) as broker:
-            done = cli.run("get", "app/db", "--url", broker, "--timeout", "10")
+            done = cli.run("get", "app/db", "--url", broker, "--timeout", "60")
             assert done.returncode == 7 and b"503" in done.stderr, done.stderr
         with stack.off_lambda(ENDPOINT_URL=url, SSL_CERT_FILE=str(paths[0])) as broker:
             done = cli.run("get", "app/db", "--url", broker)
@@ -82,7 +82,7 @@ def test_the_broker_is_whom_the_clients_system_vouches_for(cli, stack, tmp_path)
     cli.pull()
     paths = certificate(tmp_path)
     with stack.off_lambda() as broker, tls_in_front_of(broker, paths) as url:
-        done = cli.run("get", "app/db", "--url", url, "--timeout", "10")
+        done = cli.run("get", "app/db", "--url", url, "--timeout", "60")
         assert done.returncode == 7 and b"certificate" in done.stderr, done.stderr
         done = cli.run("get", "app/db", "--url", url, SSL_CERT_FILE=str(paths[0]))
         assert (done.returncode, done.stdout) == (0, b"correct horse battery staple"), done.stderr
@@ -96,8 +96,8 @@ def test_material_is_pulled_from_whom_the_clients_system_vouches_for(cli, tmp_pa
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with tls_in_front_of(f"http://127.0.0.1:{server.server_port}", paths) as url:
             changes = {"COUNTERSIGN_MATERIAL": str(tmp_path / "pulled")}
-            done = cli.run("pull", "--from", url, "--timeout", "10", **changes)
-            assert done.returncode in (3, 7) and not (tmp_path / "pulled").exists(), done.stderr
+            done = cli.run("pull", "--from", url, "--timeout", "60", **changes)
+            assert done.returncode == 3 and not (tmp_path / "pulled").exists(), done.stderr
             done = cli.run("pull", "--from", url, SSL_CERT_FILE=str(paths[0]), **changes)
             assert done.returncode == 0, done.stderr
         server.shutdown()

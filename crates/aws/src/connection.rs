@@ -5,7 +5,7 @@ use aws_config::{
     timeout::TimeoutConfig,
 };
 use aws_smithy_types::{body::SdkBody, error::metadata::ProvideErrorMetadata};
-use ports::Fault;
+use ports::{Fault, chain};
 
 use crate::http;
 
@@ -72,18 +72,6 @@ fn setting(name: &str) -> Option<String> {
 
 type SdkError<E> = aws_smithy_runtime_api::client::result::SdkError<E, aws_smithy_runtime_api::http::Response<SdkBody>>;
 
-/// What stands behind an error of the SDK itself, whose own text says little: each after a colon.
-fn causes(error: &dyn Error) -> String {
-    let mut text = String::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
-}
-
 /// Sorts what an SDK reports by the service's error code. The cause keeps code and message, which hold names and no
 /// values; the raw response, which may hold a secret, is dropped.
 pub(crate) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Fault {
@@ -92,9 +80,9 @@ pub(crate) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<
         (Some(code), _) => format!("{code}: {message}"),
         (None, SdkError::TimeoutError(_)) => "no answer in time".to_owned(),
         (None, SdkError::DispatchFailure(failure)) => {
-            format!("request not sent{}", failure.as_connector_error().map_or_else(String::new, |error| causes(error)))
+            failure.as_connector_error().map_or_else(|| "request not sent".to_owned(), |error| chain(error))
         }
-        (None, SdkError::ConstructionFailure(_)) => format!("request not made{}", causes(error)),
+        (None, SdkError::ConstructionFailure(_)) => chain(error),
         (None, SdkError::ServiceError(answer)) => format!("status {}", answer.raw().status().as_u16()),
         (None, _) => "request failed".to_owned(),
     };
@@ -164,9 +152,9 @@ mod tests {
     fn what_kept_a_request_from_being_sent_is_told() {
         let refused = ConnectorError::io(Box::new(std::io::Error::other("connection refused")));
         let fault = fault(&SdkError::<ErrorMetadata>::dispatch_failure(refused));
-        assert!(format!("{fault:?}").contains("request not sent: connection refused"), "{fault:?}");
+        assert!(format!("{fault:?}").contains("connection refused"), "{fault:?}");
         let unmade = fault_of_construction("no region");
-        assert!(format!("{unmade:?}").contains("request not made: no region"), "{unmade:?}");
+        assert!(format!("{unmade:?}").contains("no region"), "{unmade:?}");
     }
 
     fn fault_of_construction(why: &str) -> Fault {

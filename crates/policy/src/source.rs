@@ -1,7 +1,7 @@
 use futures_util::future::try_join_all;
-use ports::{Fault, ListObjects, Listed, ReadObject, Source};
+use ports::{Fault, ListObjects, Listed, ReadObject, Source, chain};
 
-use crate::{Policies, PolicyError};
+use crate::Policies;
 
 /// The largest policy file, in bytes.
 const MAX_FILE_BYTES: usize = 256 * 1024;
@@ -43,16 +43,17 @@ impl<O: ReadObject + ListObjects> Source for PolicySource<O> {
         if known.is_some() && known_files.iter().map(|(file, _)| file).eq(&files) {
             return Ok(None);
         }
-        let texts = files.iter().map(async |file| match known_files.iter().find(|(known, _)| known == file) {
-            Some((_, text)) => Ok(text.clone()),
+        let files = files.iter().map(async |file| match known_files.iter().find(|(known, _)| known == file) {
+            Some(known) => Ok(known.clone()),
             None => {
                 let object = self.objects.read(&file.key, None, MAX_FILE_BYTES).await?;
-                let mut bytes = object.ok_or(Fault::Missing)?.bytes;
-                Ok(String::from_utf8(bytes.take()).unwrap_or_else(|_| "not UTF-8".into()))
+                let mut object = object.ok_or(Fault::Missing)?;
+                let text = String::from_utf8(object.bytes.take()).unwrap_or_else(|_| "not UTF-8".into());
+                // Under the tag that was read: by now it may be another than the listed one.
+                Ok((Listed { key: file.key.clone(), etag: object.etag }, text))
             }
         });
-        let texts = try_join_all(texts).await?;
-        let files: Vec<(Listed, String)> = files.into_iter().zip(texts).collect();
+        let files = try_join_all(files).await?;
         let named = files.iter().map(|(file, text)| {
             let name = file.key.strip_prefix(&self.prefix).unwrap_or(&file.key);
             (name, text.as_str())
@@ -63,16 +64,12 @@ impl<O: ReadObject + ListObjects> Source for PolicySource<O> {
                 Ok(Some(LoadedPolicies { files, policies }))
             }
             Err(error) => {
-                report(&error, known.is_some());
+                let keeping = known.is_some();
+                tracing::error!(error = chain(&error), keeping_last_good_set = keeping, "policies are not valid");
                 known.map_or(Err(Fault::Unusable("policies are not valid")), |_| Ok(None))
             }
         }
     }
-}
-
-fn report(error: &PolicyError, keeping: bool) {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    tracing::error!(%error, cause, keeping_last_good_set = keeping, "policies are not valid");
 }
 
 #[cfg(test)]

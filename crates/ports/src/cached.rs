@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Mutex;
 
-use crate::{Clock, Fault};
+use crate::{Clock, Fault, chain};
 
 /// How long a value is used without asking whether it changed.
 pub const MAX_AGE: Duration = Duration::from_mins(1);
@@ -94,9 +94,6 @@ impl<S: Source> Cached<S> {
         if failed_just_now {
             return Err(Fault::Unavailable("the source failed a moment ago".into()));
         }
-        if refresh {
-            *refreshed = Some(now);
-        }
         // Who has a value does not wait long for a better one.
         let usable = slot.as_ref().is_some_and(|slot| since(slot.confirmed) < MAX_STALE);
         let load = self.source.load(slot.as_ref().map(|slot| &*slot.value));
@@ -106,7 +103,12 @@ impl<S: Source> Cached<S> {
         } else {
             load.await
         };
-        *failed = loaded.is_err().then(|| clock.now());
+        // Who waited for this load asks by this time whether it was just now.
+        let ended = clock.now();
+        *failed = loaded.is_err().then_some(ended);
+        if refresh {
+            *refreshed = Some(ended);
+        }
         match (loaded, slot) {
             (Ok(Some(value)), slot) => {
                 let value = Arc::new(value);
@@ -119,7 +121,7 @@ impl<S: Source> Cached<S> {
             }
             (Ok(None), None) => Err(Fault::Unusable("nothing was loaded")),
             (Err(fault), Some(slot)) if usable => {
-                tracing::warn!(error = &fault as &dyn std::error::Error, "kept the last good value");
+                tracing::warn!(error = chain(&fault), "kept the last good value");
                 Ok(Arc::clone(&slot.value))
             }
             (Err(fault), _) => Err(fault),

@@ -6,6 +6,7 @@
 
 mod cached;
 mod clock;
+mod error_chain;
 mod fault;
 mod ledger;
 pub mod memory;
@@ -16,6 +17,7 @@ mod secret;
 
 pub use cached::{Cached, MAX_AGE, MAX_STALE, RETRY_AFTER, Source};
 pub use clock::{Clock, SystemClock};
+pub use error_chain::chain;
 pub use fault::{Cause, Fault};
 pub use ledger::{Ledger, Row, SpendError};
 pub use object::{DeleteObject, ETag, ListObjects, Listed, Object, Precondition, ReadObject, WriteObject};

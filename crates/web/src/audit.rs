@@ -33,7 +33,7 @@ pub struct Event<'a> {
     pub outcome: Outcome,
     /// Why it ended so, as a stable code.
     pub reason: Option<&'a str>,
-    /// The gateway's or the runtime's id of the request.
+    /// The invocation's id.
     pub request_id: &'a str,
     /// The caller's address.
     pub source_ip: Option<IpAddr>,

@@ -46,8 +46,11 @@ fn with_caller(mut request: lambda_http::Request) -> lambda_http::Request {
         }
         _ => None,
     };
-    if let Some(caller) = caller {
-        request.extensions_mut().insert(caller);
+    match caller {
+        Some(caller) => {
+            request.extensions_mut().insert(caller);
+        }
+        None => tracing::error!("the event names no caller: it does not come from a REST API's gateway"),
     }
     request
 }

@@ -6,7 +6,6 @@
 
 mod audit;
 mod caller;
-mod error_chain;
 mod lambda;
 mod local;
 pub mod log;
@@ -14,7 +13,6 @@ mod problem;
 
 pub use audit::{Event, Outcome, audit};
 pub use caller::Caller;
-pub use error_chain::chain;
 pub use lambda::lambda_service;
 pub use problem::{Problem, ProblemDetails};
 

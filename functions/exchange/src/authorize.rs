@@ -22,7 +22,7 @@ pub(crate) struct Denied {
 #[derive(Clone, Copy)]
 pub(crate) struct Attempt<'a> {
     pub(crate) circumstances: Circumstances<'a>,
-    pub(crate) gateway_request_id: &'a str,
+    pub(crate) invocation_id: &'a str,
     pub(crate) keep_days: u64,
 }
 
@@ -71,7 +71,7 @@ impl Authorized {
                 ("policies", policies),
                 ("wire", wire.to_owned()),
                 ("source_ip", source_ip.to_string()),
-                ("request_id", attempt.gateway_request_id.to_owned()),
+                ("request_id", attempt.invocation_id.to_owned()),
                 ("spent_at", now.as_secs().to_string()),
             ],
         };

@@ -105,7 +105,7 @@ impl<P: Ports> Broker<P> {
         let joined = tokio::time::timeout(PREFETCH_DEADLINE, async {
             while let Some(outcome) = loads.join_next().await {
                 if let Ok(Err(fault)) = outcome {
-                    tracing::warn!(error = web::chain(&fault), "nothing prefetched");
+                    tracing::warn!(error = ports::chain(&fault), "nothing prefetched");
                 }
             }
         });

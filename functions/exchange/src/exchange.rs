@@ -7,9 +7,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use policy::Circumstances;
-use ports::{Clock as _, Fault, SpendError};
+use ports::{Clock as _, Fault, SpendError, chain};
 use protocol::{Denial, DenialCode, MAX_REQUEST_BYTES, Refusal, SystemRandom};
-use web::{Caller, Event, Outcome, Problem, ProblemDetails, audit, chain};
+use web::{Caller, Event, Outcome, Problem, ProblemDetails, audit};
 
 use crate::{
     Broker, Ports,
@@ -127,8 +127,7 @@ async fn run<P: Ports>(
     };
     trail.policies = Some(authorized.policies().to_owned());
 
-    let attempt =
-        Attempt { circumstances, gateway_request_id: &caller.request_id, keep_days: broker.config.audit_days };
+    let attempt = Attempt { circumstances, invocation_id: &caller.request_id, keep_days: broker.config.audit_days };
     let spent = match authorized.spend(&broker.adapters.ledger, attempt).await {
         Ok(spent) => spent,
         Err(SpendError::AlreadySpent) => return Ending::refused(Refusal::Replayed),

@@ -5,8 +5,9 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use ports::chain;
 use protocol::{Group, Manifest};
-use web::{Caller, Problem, ProblemDetails, chain};
+use web::{Caller, Problem, ProblemDetails};
 
 use crate::{Broker, Ports};
 

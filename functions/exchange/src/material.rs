@@ -67,7 +67,7 @@ impl<O: ReadObject> Source for MaterialSource<O> {
                 // forbidden to a role that may not list.)
                 Some(previous) => match self.pool(&previous.id, known).await {
                     Err(fault @ (Fault::Missing | Fault::Forbidden(_))) => {
-                        tracing::warn!(error = web::chain(&fault), group = %self.group, "previous pool cannot be read");
+                        tracing::warn!(error = ports::chain(&fault), group = %self.group, "previous pool cannot be read");
                         Ok(None)
                     }
                     pool => pool.map(Some),

@@ -35,7 +35,7 @@ pub(crate) async fn release<P: Ports>(
     }
 }
 
-/// Everything, or the first want that cannot be had and why.
+/// Everything, or the want that was first found not to be had, and why.
 async fn fetch<P: Ports>(
     broker: &Broker<P>,
     exchange: &VerifiedExchange,

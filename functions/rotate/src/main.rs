@@ -4,10 +4,10 @@ use std::env;
 
 use aws::{Connection, ParameterStore, S3Bucket, SecretsManager};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use ports::SystemClock;
+use ports::{SystemClock, chain};
 use protocol::SystemRandom;
 use rotate::{Adapters, Config, ConfigError, Order, Report, rotate};
-use web::{Event, Outcome, audit, chain};
+use web::{Event, Outcome, audit};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use ports::{
     AppendSecret, Clock, DeleteObject, ETag, Fault, ListObjects, Precondition, ReadObject, ReadParameter, ReadSecret,
@@ -7,6 +9,9 @@ use protocol::{Group, Jwk, Manifest, Pool, PoolEntry, PoolId, Random, SecretValu
 use serde::{Deserialize, Serialize};
 
 use crate::Config;
+
+/// How long a deletion may take: the groups that are still to be rotated wait for it.
+const DELETE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Every manifest's key starts with it.
 const GROUPS_PREFIX: &str = "groups/";
@@ -238,11 +243,13 @@ async fn new_pool(objects: &impl WriteObject, group: &Group, random: &dyn Random
 
 /// Deletes a pool that nobody accepts any more; `None` where it could not be.
 async fn delete_pool(objects: &impl DeleteObject, group: &Group, id: PoolId) -> Option<PoolId> {
-    match objects.delete(&Manifest::pool_key(group, &id)).await {
+    let key = Manifest::pool_key(group, &id);
+    let deleted = tokio::time::timeout(DELETE_PATIENCE, objects.delete(&key)).await;
+    match deleted.unwrap_or_else(|_| Err(Fault::Unavailable("no answer in time".into()))) {
         Ok(()) => Some(id),
         Err(fault) => {
-            // All is committed: to fail here would have the rotation tried again.
-            tracing::warn!(error = web::chain(&fault), %group, pool_id = %id, "an ended pool stays");
+            // The generation is committed: to fail here would have the rotation tried again.
+            tracing::warn!(error = ports::chain(&fault), %group, pool_id = %id, "an ended pool stays");
             None
         }
     }
