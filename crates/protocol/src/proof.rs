@@ -1,7 +1,7 @@
 use std::io;
 
 use aws_lc_rs::{
-    digest::{Context, SHA256},
+    digest::{SHA256, digest},
     hkdf::{HKDF_SHA256, KeyType, Salt},
 };
 
@@ -50,14 +50,16 @@ pub(crate) fn proof_key(
         .and_then(|okm| okm.fill(&mut stream))
         .expect("8160 bytes are HKDF's limit of 255 blocks");
 
-    let mut hash = Context::new(&SHA256);
-    hash.update(b"countersign/v2/proof\0");
+    let label = b"countersign/v2/proof\0";
+    let mut input = Secret::new(Vec::with_capacity(label.len() + INTERVALS * INTERVAL_BYTES));
+    input.expose_mut().extend(label);
     let starts = pool.size() - (INTERVAL_BYTES as u64 - 1);
     for number in stream.chunks_exact(size_of::<u64>()) {
         let number = u64::from_be_bytes(number.try_into().expect("chunks are 8 bytes"));
-        hash.update(pool.interval(number % starts)?.expose());
+        input.expose_mut().extend(pool.interval(number % starts)?.expose());
     }
-    Ok(Secret::new(hash.finish().as_ref().try_into().expect("SHA-256 is 32 bytes")))
+    let key = digest(&SHA256, input.expose());
+    Ok(Secret::new(key.as_ref().try_into().expect("SHA-256 is 32 bytes")))
 }
 
 #[cfg(test)]
