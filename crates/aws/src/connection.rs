@@ -151,13 +151,12 @@ mod tests {
     #[test]
     fn what_kept_a_request_from_being_sent_is_told() {
         let refused = ConnectorError::io(Box::new(std::io::Error::other("connection refused")));
-        let fault = fault(&SdkError::<ErrorMetadata>::dispatch_failure(refused));
-        assert!(format!("{fault:?}").contains("connection refused"), "{fault:?}");
-        let unmade = fault_of_construction("no region");
-        assert!(format!("{unmade:?}").contains("no region"), "{unmade:?}");
-    }
-
-    fn fault_of_construction(why: &str) -> Fault {
-        fault(&SdkError::<ErrorMetadata>::construction_failure(why))
+        for (error, why) in [
+            (SdkError::<ErrorMetadata>::dispatch_failure(refused), "connection refused"),
+            (SdkError::construction_failure("no region"), "no region"),
+        ] {
+            let told = chain(&fault(&error));
+            assert!(told.contains(why), "{told}");
+        }
     }
 }

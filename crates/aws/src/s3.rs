@@ -1,6 +1,5 @@
 use aws_sdk_s3::{Client, error::SdkError, primitives::ByteStream, types::ServerSideEncryption};
 use ports::{DeleteObject, ETag, Fault, ListObjects, Listed, Object, Precondition, ReadObject, WriteObject};
-
 use protocol::Secret;
 
 use crate::{Connection, connection::fault};
