@@ -34,8 +34,10 @@ impl Ledger for DynamoDbLedger {
             .condition_expression("attribute_not_exists(pk) OR attempt = :attempt")
             .expression_attribute_values(":attempt", attempt.clone())
             .item("attempt", attempt)
-            .item("pk", AttributeValue::S(row.key))
-            .item("ttl", AttributeValue::N(row.ttl.to_string()));
+            .item("pk", AttributeValue::S(row.key));
+        if let Some(ttl) = row.ttl {
+            put = put.item("ttl", AttributeValue::N(ttl.to_string()));
+        }
         for (name, value) in row.record {
             put = put.item(name, AttributeValue::S(value));
         }

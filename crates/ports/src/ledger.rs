@@ -5,8 +5,8 @@ use crate::Fault;
 pub struct Row {
     /// The partition key. Its first part names the kind of row.
     pub key: String,
-    /// After this Unix time, in seconds, the row may be deleted.
-    pub ttl: u64,
+    /// After this Unix time, in seconds, the row may be deleted; without it never.
+    pub ttl: Option<u64>,
     /// What the row records, by attribute name.
     pub record: Vec<(&'static str, String)>,
 }

@@ -26,7 +26,10 @@ pub enum Refusal {
     /// The group has no such pool, or it is accepted no longer.
     #[error("pool is not known or no longer accepted")]
     UnknownPool,
-    /// The HMAC does not hold under the proof key.
+    /// The intervals of a v1 request leave the pool, or cover too little or too much of it.
+    #[error("intervals are not fit for a proof")]
+    UnfitIntervals,
+    /// The HMAC does not hold under the proof key, or the hash of a v1 request is not that of its intervals.
     #[error("proof does not hold")]
     BadProof,
     /// `aud` is not this deployment.
@@ -58,6 +61,7 @@ impl Refusal {
             Self::Undecryptable => "undecryptable",
             Self::MalformedProof => "malformed_proof",
             Self::UnknownPool => "unknown_pool",
+            Self::UnfitIntervals => "unfit_intervals",
             Self::BadProof => "bad_proof",
             Self::WrongAudience => "wrong_audience",
             Self::Expired => "expired",

@@ -1,8 +1,10 @@
 use aws_lc_rs::{
     digest::{SHA256, digest},
+    encoding::{AsDer as _, PublicKeyX509Der},
     rsa::{OaepPublicEncryptingKey, PublicEncryptingKey, PublicKeyComponents},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use pem_rfc7468::LineEnding;
 use serde::{Deserialize, Serialize};
 
 use crate::{error::ClientError, name::KeyId};
@@ -57,15 +59,28 @@ impl Jwk {
         &self.kid
     }
 
+    /// The key as `SubjectPublicKeyInfo` in PEM (RFC 5280 section 4.1, RFC 7468 section 13): lines of 64 characters.
+    ///
+    /// # Errors
+    /// [`ClientError::InvalidServerKey`] where the members are not a key, or `kid` is not its thumbprint.
+    pub fn to_pem(&self) -> Result<String, ClientError> {
+        let der: PublicKeyX509Der<'_> = self.public_key()?.as_der().map_err(|_| ClientError::InvalidServerKey)?;
+        pem_rfc7468::encode_string("PUBLIC KEY", LineEnding::LF, der.as_ref())
+            .map_err(|_| ClientError::InvalidServerKey)
+    }
+
     /// The key for encrypting, after its `kid` was found to be its thumbprint.
     pub(crate) fn encrypting_key(&self) -> Result<OaepPublicEncryptingKey, ClientError> {
+        OaepPublicEncryptingKey::new(self.public_key()?).map_err(|_| ClientError::InvalidServerKey)
+    }
+
+    fn public_key(&self) -> Result<PublicEncryptingKey, ClientError> {
         if self.kid != thumbprint(&self.n, &self.e) {
             return Err(ClientError::InvalidServerKey);
         }
         let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| ClientError::InvalidServerKey);
         let components = PublicKeyComponents { n: decode(&self.n)?, e: decode(&self.e)? };
-        let key: PublicEncryptingKey = components.try_into().map_err(|_| ClientError::InvalidServerKey)?;
-        OaepPublicEncryptingKey::new(key).map_err(|_| ClientError::InvalidServerKey)
+        components.try_into().map_err(|_| ClientError::InvalidServerKey)
     }
 }
 

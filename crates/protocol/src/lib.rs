@@ -6,7 +6,8 @@
 //!
 //! * Client: [`Request::build`] makes the request, [`PendingAnswer`] opens what comes back.
 //! * Broker: [`SealedRequest::parse`], [`SealedRequest::open`], [`OpenedRequest::verify`], in that order. Each step
-//!   takes the value that only the step before makes, and the last one is the only source of a [`VerifiedExchange`].
+//!   takes the value that only the step before makes, and the last one makes a [`VerifiedExchange`].
+//! * Broker, for clients of the older service: [`V1Request::parse`], [`V1Request::verify`], the only other source of one.
 //!
 //! The crate does no I/O and reads no clock: the time is a parameter, and so is the randomness of what the client
 //! chooses. Cryptography is AWS-LC's throughout.
@@ -26,8 +27,10 @@ mod random;
 mod request;
 mod secret;
 mod server_key;
+mod v1;
 mod verify;
 mod want;
+mod wire;
 
 pub use answer::{Answer, AwsCredentials, Denial, DenialCode, Grant, SecretGrant, SecretValue};
 pub use claims::{LEEWAY_SECONDS, MAX_LIFETIME_SECONDS, MAX_WANTS};
@@ -40,5 +43,7 @@ pub use random::{Random, SystemRandom};
 pub use request::{PendingAnswer, Request};
 pub use secret::{Key256, Secret};
 pub use server_key::{InvalidKey, KeySize, ServerKey};
+pub use v1::{V1_REFUSAL, V1Request};
 pub use verify::{Expected, MAX_REQUEST_BYTES, OpenedRequest, SealedRequest, VerifiedExchange};
 pub use want::Want;
+pub use wire::Wire;

@@ -42,8 +42,7 @@ impl Pool {
         if !(MIN_POOL_BYTES..=MAX_POOL_BYTES).contains(&bytes.expose().len()) {
             return Err(InvalidPool);
         }
-        let sha256: String =
-            digest(&SHA256, bytes.expose()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex::encode(digest(&SHA256, bytes.expose()));
         let id = sha256[..32].parse().expect("32 hex digits are a pool id");
         Ok(Self { bytes, id, sha256 })
     }

@@ -82,8 +82,7 @@ mod tests {
         let pool = Pool::new(std::fs::read(folder.join("pool.bin")).unwrap()).unwrap();
         let vector: Vector = serde_json::from_slice(&std::fs::read(folder.join("proof-key.json")).unwrap()).unwrap();
         let key = proof_key(&pool, &vector.jti, vector.iat, &vector.jws_kid, &vector.jwe_kid).unwrap();
-        let key: String = key.expose().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(key, vector.proof_key);
+        assert_eq!(hex::encode(key.expose()), vector.proof_key);
     }
 
     fn key(pool: &Pool, jti: &str, iat: u64, group: &str, kid: char) -> [u8; 32] {

@@ -1,19 +1,23 @@
 use std::fmt;
 
 use aws_lc_rs::{
+    digest::{SHA256, digest},
     encoding::{AsDer, Pkcs8V1Der},
-    rsa::{self, KeyPair, OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey},
+    rsa::{self, KeyPair, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey},
     signature::KeyPair as _,
 };
 use pem_rfc7468::LineEnding;
 
 use crate::{
     jwk::Jwk,
-    random::{SystemRandom, array},
+    random::{Random as _, SystemRandom, array},
     secret::{Key256, Secret},
 };
 
 const PEM_LABEL: &str = "PRIVATE KEY";
+
+/// The length of the text that v1 clients draw.
+const STAND_IN_TEXT: usize = 16;
 
 /// The broker's RSA key pair: opens what was encrypted to its [`Jwk`].
 pub struct ServerKey {
@@ -107,6 +111,22 @@ impl ServerKey {
             key.expose_mut().copy_from_slice(found);
         }
         key
+    }
+
+    /// Unwraps a v1 client's text by RSA-OAEP (SHA-1) and gives the SHA-256 of it; `None` where it does not unwrap.
+    ///
+    /// One private operation is done for a ciphertext of any length. Not for one whose number is not below the modulus:
+    /// both are public.
+    pub(crate) fn unwrap_text(&self, encrypted_text: &[u8]) -> Option<Key256> {
+        let size = self.private.key_size_bytes();
+        let mut stand_in = vec![0; size];
+        SystemRandom.fill(&mut stand_in[1..]);
+        let encrypted_text = if encrypted_text.len() == size { encrypted_text } else { &stand_in };
+        let mut text = Secret::new(vec![0; self.private.min_output_size()]);
+        let found = self.private.decrypt(&OAEP_SHA1_MGF1SHA1, encrypted_text, text.expose_mut(), None);
+        let length = found.as_ref().map(|text| text.len()).ok();
+        let key = digest(&SHA256, &text.expose()[..length.unwrap_or(STAND_IN_TEXT)]);
+        length.map(|_| Secret::new(key.as_ref().try_into().expect("SHA-256 is 32 bytes")))
     }
 }
 

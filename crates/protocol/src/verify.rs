@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::{
-    answer::{Answer, Denial},
+    answer::{Answer, Denial, Grant},
     error::Refusal,
     jwe::{self, Envelope},
     jws::{self, Unverified},
@@ -11,7 +11,9 @@ use crate::{
     random::Random,
     secret::{Key256, Secret},
     server_key::ServerKey,
+    v1,
     want::Want,
+    wire::Wire,
 };
 
 /// The largest request body, in bytes. It bounds what a request can make the broker allocate.
@@ -35,15 +37,16 @@ pub struct Expected<'a> {
     pub now: u64,
 }
 
-/// A request whose proof holds. [`OpenedRequest::verify`] alone makes one.
+/// A request whose proof holds. [`OpenedRequest::verify`] makes one, and [`V1Request::verify`](crate::V1Request::verify).
 ///
 /// Not checked yet: policy, and whether the request id was spent before.
 pub struct VerifiedExchange {
+    wire: Wire,
     group: Group,
     pool_id: PoolId,
     kid: KeyId,
     request_id: String,
-    expires_at: u64,
+    expires_at: Option<u64>,
     wants: Vec<Want>,
     response_key: Key256,
 }
@@ -115,11 +118,12 @@ impl OpenedRequest {
         claims.check(expected.audience, expected.now)?;
         let Unverified { group, pool_id, claims, .. } = self.proof;
         Ok(VerifiedExchange {
+            wire: Wire::V2,
             group,
             pool_id,
             kid: self.kid,
             request_id: claims.request_id,
-            expires_at: claims.expires_at,
+            expires_at: Some(claims.expires_at),
             wants: claims.wants,
             response_key: claims.response_key,
         })
@@ -127,6 +131,24 @@ impl OpenedRequest {
 }
 
 impl VerifiedExchange {
+    /// A request of the v1 wire, which knows no end.
+    pub(crate) fn v1(
+        group: Group,
+        pool_id: PoolId,
+        kid: KeyId,
+        request_id: String,
+        want: Want,
+        response_key: Key256,
+    ) -> Self {
+        Self { wire: Wire::V1, group, pool_id, kid, request_id, expires_at: None, wants: vec![want], response_key }
+    }
+
+    /// The format of request and answer.
+    #[must_use]
+    pub const fn wire(&self) -> Wire {
+        self.wire
+    }
+
     /// The group whose pool the caller holds.
     #[must_use]
     pub const fn group(&self) -> &Group {
@@ -145,15 +167,16 @@ impl VerifiedExchange {
         &self.kid
     }
 
-    /// The `jti`: 22 characters of base64url, unique in what it authenticates.
+    /// The `jti`, 22 characters of base64url; on the v1 wire the SHA-256 of `data`, 64 of hex. Unique in what it
+    /// authenticates.
     #[must_use]
     pub fn request_id(&self) -> &str {
         &self.request_id
     }
 
-    /// The request's `exp`, Unix time in seconds.
+    /// The request's `exp`, Unix time in seconds; a v1 request has none.
     #[must_use]
-    pub const fn expires_at(&self) -> u64 {
+    pub const fn expires_at(&self) -> Option<u64> {
         self.expires_at
     }
 
@@ -163,17 +186,22 @@ impl VerifiedExchange {
         &self.wants
     }
 
-    /// Encrypts an answer for the caller alone.
+    /// Encrypts an answer for the caller alone: the body of the response.
+    ///
+    /// A v1 answer is the value of the one secret that was asked for.
     ///
     /// # Panics
     /// Never: every answer serializes.
     #[must_use]
     pub fn seal(&self, answer: &Answer, random: &dyn Random) -> String {
+        if let (Wire::V1, [Grant::Secret(secret)]) = (self.wire, answer.granted.as_slice()) {
+            return v1::seal_answer(secret.value.expose(), &self.response_key, random);
+        }
         let json = Secret::new(serde_json::to_vec(answer).expect("an answer serializes"));
         jwe::seal_answer(json.expose(), &self.response_key, random)
     }
 
-    /// Encrypts a denial for the caller alone.
+    /// Encrypts a denial for the caller alone. (On the v1 wire nobody is told why.)
     ///
     /// # Panics
     /// Never: every denial serializes.
@@ -187,6 +215,7 @@ impl VerifiedExchange {
 impl fmt::Debug for VerifiedExchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedExchange")
+            .field("wire", &self.wire)
             .field("group", &self.group)
             .field("pool_id", &self.pool_id)
             .field("request_id", &self.request_id)

@@ -62,7 +62,8 @@ impl Authorized {
         let Circumstances { source_ip, now, wire } = attempt.circumstances;
         let row = Row {
             key: format!("exchange#{}#{}", exchange.group(), exchange.request_id()),
-            ttl: now.as_secs().max(exchange.expires_at()) + attempt.keep_days * 86_400,
+            // What never expires could be sent again for ever.
+            ttl: exchange.expires_at().map(|expires_at| now.as_secs().max(expires_at) + attempt.keep_days * 86_400),
             record: vec![
                 ("group", exchange.group().to_string()),
                 ("pool_id", exchange.pool_id().to_string()),

@@ -2,11 +2,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use policy::PolicySource;
 use ports::{AssumeRole, Cached, Clock, Fault, Ledger, ListObjects, ReadObject, ReadSecret};
-use protocol::{Expected, Group, OpenedRequest, Pool, Refusal, SealedRequest, VerifiedExchange};
+use protocol::{Expected, Group, OpenedRequest, Pool, Refusal, SealedRequest, V1Request, VerifiedExchange};
 
 use crate::{
     Config,
-    keys::KeySource,
+    keys::{KeySource, ServerKeys},
     material::{Material, MaterialSource},
 };
 
@@ -132,6 +132,28 @@ impl<P: Ports> Broker<P> {
         let pool = accepted(&material, &opened, clock).ok_or(Refusal::UnknownPool)?;
         let expected = Expected { audience: &self.config.audience, now: clock.unix_seconds() };
         Ok(opened.verify(pool, expected)?)
+    }
+
+    /// Unwrap, decrypt, message, intervals and hash, under every live key and over every accepted pool of the v1 clients'
+    /// group.
+    ///
+    /// The wire names no generation, so whatever is refused is tried again where there is a new one.
+    pub(crate) async fn verify_v1(&self, group: &Group, request: &V1Request) -> Result<VerifiedExchange, Unverified> {
+        let clock = &self.adapters.clock;
+        let source = self.groups.get(group).ok_or(Refusal::UnknownPool)?;
+        let verify = |keys: &ServerKeys, material: &Material| {
+            request.verify(keys.live(), group, material.all_accepted(clock.unix_seconds()))
+        };
+        let (keys, material) = tokio::try_join!(self.keys.get(clock), source.get(clock))?;
+        let refusal = match verify(&keys, &material) {
+            Ok(exchange) => return Ok(exchange),
+            Err(refusal) => refusal,
+        };
+        let (new_keys, new_material) = tokio::try_join!(self.keys.refresh(clock), source.refresh(clock))?;
+        if new_keys.are(&keys) && new_material.etag == material.etag {
+            return Err(refusal.into());
+        }
+        Ok(verify(&new_keys, &new_material)?)
     }
 
     /// The manifest of a group, where there is such a group.

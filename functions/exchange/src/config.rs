@@ -10,6 +10,8 @@ pub struct Config {
     pub audience: String,
     /// `GROUPS`: the groups that exist, separated by commas. Other names are refused without asking S3.
     pub groups: Vec<Group>,
+    /// `V1_GROUP`: the group whose pool v1 clients hold; empty: there are none.
+    pub v1_group: Option<Group>,
     /// `KEY_SECRET`: name of the server key's secret. Nothing under its path is ever released.
     pub key_secret: String,
     /// `ROLES`: a JSON object of role aliases.
@@ -56,9 +58,13 @@ impl Config {
         if roles.values().any(|role| !(900..=3600).contains(&role.max_seconds)) {
             return Err(ConfigError("ROLES"));
         }
+        let groups = Group::parse_list(&required("GROUPS")?).ok_or(ConfigError("GROUPS"))?;
+        let v1_group = variable("V1_GROUP").filter(|group| !group.is_empty());
+        let v1_group = v1_group.map(|name| groups.iter().find(|group| group.as_str() == name).cloned());
         Ok(Self {
             audience: required("AUDIENCE")?,
-            groups: Group::parse_list(&required("GROUPS")?).ok_or(ConfigError("GROUPS"))?,
+            v1_group: v1_group.map(|group| group.ok_or(ConfigError("V1_GROUP"))).transpose()?,
+            groups,
             key_secret: required("KEY_SECRET")
                 .and_then(|name| if name.contains('/') { Ok(name) } else { Err(ConfigError("KEY_SECRET")) })?,
             roles,
@@ -102,6 +108,8 @@ mod tests {
         assert_eq!(config.roles["deploy"].max_seconds, 3600);
         assert!(!config.roles["deploy"].bind_source_ip);
         assert!(read(("ROLES", "")).unwrap().roles.is_empty());
+        assert!(config.v1_group.is_none() && read(("V1_GROUP", "")).unwrap().v1_group.is_none());
+        assert_eq!(read(("V1_GROUP", "batch")).unwrap().v1_group.unwrap().as_str(), "batch");
     }
 
     #[test]
@@ -112,6 +120,7 @@ mod tests {
             ("GROUPS", ""),
             ("GROUPS", "web,web"),
             ("KEY_SECRET", "server-key"),
+            ("V1_GROUP", "edge"),
             ("ROLES", "[]"),
             ("ROLES", r#"{"a":{"role_arn":"b","max_seconds":43200}}"#),
             ("ROLES", r#"{"a":{"role_arn":"b","bind":true}}"#),

@@ -23,10 +23,23 @@ struct Generation {
 
 impl ServerKeys {
     pub(crate) fn find(&self, kid: &KeyId) -> Option<Arc<ServerKey>> {
-        std::iter::once(&self.current)
-            .chain(&self.previous)
-            .find(|generation| generation.key.public().kid() == kid)
-            .map(|generation| Arc::clone(&generation.key))
+        self.generations().find(|generation| generation.key.public().kid() == kid).map(|found| Arc::clone(&found.key))
+    }
+
+    /// Every live key.
+    pub(crate) fn live(&self) -> impl Iterator<Item = &ServerKey> {
+        self.generations().map(|generation| &*generation.key)
+    }
+
+    /// Whether these are the same generations.
+    pub(crate) fn are(&self, other: &Self) -> bool {
+        self.generations()
+            .map(|generation| &generation.version_id)
+            .eq(other.generations().map(|other| &other.version_id))
+    }
+
+    fn generations(&self) -> impl Iterator<Item = &Generation> {
+        std::iter::once(&self.current).chain(&self.previous)
     }
 }
 
@@ -38,9 +51,8 @@ impl<S: ReadSecret> KeySource<S> {
     async fn generation(&self, stage: Stage, known: Option<&ServerKeys>) -> Result<Generation, Fault> {
         let selector = VersionSelector { id: None, stage: Some(stage.label()) };
         let version = self.secrets.read(&self.name, selector).await?;
-        let known = known.and_then(|keys| {
-            std::iter::once(&keys.current).chain(&keys.previous).find(|known| known.version_id == version.version_id)
-        });
+        let known =
+            known.and_then(|keys| keys.generations().find(|generation| generation.version_id == version.version_id));
         if let Some(known) = known {
             return Ok(known.clone());
         }

@@ -1,4 +1,4 @@
-//! The exchange: `POST /v2/exchange`, `GET /v2/manifest/{group}`, `GET /health`.
+//! The exchange: `POST /v2/exchange`, `GET /v2/manifest/{group}`, `GET /health`; `POST /verify` for v1 clients.
 //!
 //! [`router`] is generic over the ports, so that the Lambda function, the local server, the tests and the benches run
 //! the same handlers.
@@ -6,6 +6,7 @@
 
 mod authorize;
 mod broker;
+mod checks;
 mod config;
 mod exchange;
 mod keys;
@@ -14,6 +15,7 @@ mod material;
 mod openapi;
 mod release;
 mod router;
+mod v1;
 
 pub use broker::{Adapters, Broker, Ports};
 pub use config::{Config, ConfigError, RoleAlias};

@@ -21,8 +21,16 @@ pub(crate) struct Material {
 impl Material {
     /// The pool of this id where its proofs are accepted at `now`, Unix time in seconds.
     pub(crate) fn accepted(&self, id: &PoolId, now: u64) -> Option<&Pool> {
-        let pool = std::iter::once(&self.current).chain(&self.previous).find(|pool| pool.id() == id)?;
-        self.manifest.accepts(id, now).then_some(pool)
+        self.all_accepted(now).find(|pool| pool.id() == id)
+    }
+
+    /// Every pool whose proofs are accepted at `now`, Unix time in seconds.
+    pub(crate) fn all_accepted(&self, now: u64) -> impl Iterator<Item = &Pool> {
+        self.pools().map(|pool| &**pool).filter(move |pool| self.manifest.accepts(pool.id(), now))
+    }
+
+    fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        std::iter::once(&self.current).chain(&self.previous)
     }
 }
 
@@ -33,9 +41,7 @@ impl<O: ReadObject> MaterialSource<O> {
 
     /// The pool of this id, taken over where it is known already.
     async fn pool(&self, id: &PoolId, known: Option<&Material>) -> Result<Arc<Pool>, Fault> {
-        let known = known.and_then(|known| {
-            std::iter::once(&known.current).chain(&known.previous).find(|pool| pool.id() == id).map(Arc::clone)
-        });
+        let known = known.and_then(|known| known.pools().find(|pool| pool.id() == id).map(Arc::clone));
         if let Some(pool) = known {
             return Ok(pool);
         }

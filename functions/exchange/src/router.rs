@@ -9,20 +9,28 @@ use axum::{
 };
 use web::{Caller, Problem};
 
-use crate::{Broker, Ports, exchange::exchange, manifest::manifest};
+use crate::{Broker, Ports, exchange::exchange, manifest::manifest, v1::verify};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The routes of this function over a broker. A request must carry a [`Caller`], which the runner puts there.
 pub fn router<P: Ports>(broker: Arc<Broker<P>>) -> Router {
+    let v1 = match &broker.config.v1_group {
+        None => Router::new(),
+        Some(group) => Router::new()
+            .route("/verify", post(verify))
+            .route("/Stage/verify", post(verify))
+            .with_state((Arc::clone(&broker), group.clone())),
+    };
     Router::new()
         .route("/v2/exchange", post(exchange))
         .route("/v2/manifest/{group}", get(manifest))
         .route("/health", get(health))
+        .with_state(broker)
+        .merge(v1)
         .fallback(async |caller: Caller| Problem::NotFound { detail: None }.respond(&caller.request_id))
         .method_not_allowed_fallback(async |caller: Caller| Problem::MethodNotAllowed.respond(&caller.request_id))
         .layer(from_fn(with_request_id))
-        .with_state(broker)
 }
 
 /// Names the request in its answer, whatever that is.

@@ -113,7 +113,7 @@ async fn the_row_in_the_ledger_tells_what_was_released_to_whom() {
     assert_eq!(world.post(world.request(&[secret("app/db"), role("deploy")]).0).await.status, StatusCode::OK);
     let [row] = &world.adapters.ledger.rows()[..] else { panic!("one row") };
     assert!(row.key.starts_with("exchange#web#"));
-    assert_eq!(row.ttl, fixture::NOW + 60 + 400 * 86_400);
+    assert_eq!(row.ttl, Some(fixture::NOW + 60 + 400 * 86_400));
     let record = |name: &str| row.record.iter().find(|(key, _)| *key == name).unwrap().1.as_str();
     assert_eq!(record("wants"), "secret:app/db aws:deploy");
     assert_eq!(record("policies"), "web.cedar#0 web.cedar#1");

@@ -220,11 +220,7 @@ async fn new_key(
 ) -> Result<Jwk, RotateError> {
     // The previous version is part of the token, so that an operator can move the labels back and rotate again.
     let seen = seen.map(|version| version.map_or("none", |version| &version.version_id));
-    let token: String = digest(&SHA256, format!("countersign/rotate {} {}", seen[0], seen[1]).as_bytes())
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let token = hex::encode(digest(&SHA256, format!("countersign/rotate {} {}", seen[0], seen[1]).as_bytes()));
     let pem = ServerKey::generate(config.key_size);
     let public = ServerKey::from_pem(pem.expose()).map_err(|_| RotateError::InvalidKey)?.public().clone();
     secrets.append(&config.key_secret, &pem, &token).await.map_err(step("store the server key"))?;
