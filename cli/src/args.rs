@@ -1,12 +1,13 @@
 use std::{env, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
-use countersign::{Group, Origin};
+use countersign::{Group, Origin, PackageName, Profile};
+use url::Url;
 
 /// Proves that this machine holds its group's pool, and receives what policy allows.
 ///
 /// Exit codes: 0 done; 1 a file or the system failed; 2 wrong usage; 3 material is missing, damaged, open to others or
-/// theirs, or cannot be pulled; 4 the broker refused the request; 5 policy does not allow it; 6 there is no such thing; 7 the
+/// theirs, or cannot be pulled or published; 4 the broker refused the request; 5 policy does not allow it; 6 there is no such thing; 7 the
 /// broker cannot be reached or cannot answer; 8 the answer is not the broker's.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
@@ -19,12 +20,16 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     Pull(Pull),
     Get(Get),
+    Configure(Configure),
+    ConsoleUrl(ConsoleUrl),
+    Publish(Publish),
 }
 
 /// Fetch the group's manifest and pool, and store them with mode 0600.
 ///
 /// Examples:
 ///   countersign pull --group web --from s3://countersign-bucket
+///   countersign pull --group web --from npm:@acme/web-keys
 ///   countersign pull --group web --from /mnt/countersign
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -59,6 +64,82 @@ pub(crate) struct Get {
     pub(crate) common: Common,
 }
 
+/// Write AWS credentials into a profile of the AWS CLI and the SDKs.
+///
+/// They come from a secret of the form ACCESS_KEY_ID,SECRET_ACCESS_KEY, or are short-lived ones of a role. The files are
+/// those of AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE, by default in ~/.aws; other profiles stay as they are.
+///
+/// Examples:
+///   countersign configure --profile ci app/users/ci
+///   countersign configure --profile nightly --role nightly --region eu-west-1
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Configure {
+    /// Name of the secret that holds the access key.
+    #[arg(required_unless_present = "role", conflicts_with = "role")]
+    pub(crate) secret: Option<String>,
+    /// Alias of a role, in place of a secret.
+    #[arg(long)]
+    pub(crate) role: Option<String>,
+    /// Wished lifetime of the role's credentials.
+    #[arg(long, requires = "role")]
+    pub(crate) seconds: Option<u32>,
+    /// The profile.
+    #[arg(long, default_value = "default")]
+    pub(crate) profile: Profile,
+    /// Region of the profile, where it is to have one.
+    #[arg(long, value_parser = region)]
+    pub(crate) region: Option<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Print a URL that signs in to the AWS console as a role.
+///
+/// It works for 15 minutes; the session that it opens lives as long as the role's credentials. Who has the URL is the role.
+///
+/// Examples:
+///   countersign console-url --role admin
+///   countersign console-url --role admin --destination https://eu-west-1.console.aws.amazon.com/s3
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ConsoleUrl {
+    /// Alias of the role.
+    #[arg(long)]
+    pub(crate) role: String,
+    /// The page of the console to open [default: its home].
+    #[arg(long)]
+    pub(crate) destination: Option<Url>,
+    /// Region of console and sign-in; it tells the partition too [default: the destination's].
+    #[arg(long, value_parser = region)]
+    pub(crate) region: Option<String>,
+    /// Wished lifetime of the role's credentials.
+    #[arg(long)]
+    pub(crate) seconds: Option<u32>,
+    /// Federation endpoint, in place of the partition's.
+    #[arg(long, env = "COUNTERSIGN_FEDERATION_URL")]
+    pub(crate) federation_url: Option<Url>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Publish the group's material as a private npm package, for clients that pull it by npm.
+///
+/// It becomes the next patch version of what is there, unless the latest version holds this generation. The registry is
+/// that of NPM_REGISTRY (by default npm's own), the token that of NPM_TOKEN.
+///
+/// Example:
+///   countersign publish --group web --from s3://countersign-bucket --to npm:@acme/web-keys
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Publish {
+    /// The package: npm:@scope/name.
+    #[arg(long, value_parser = package, value_name = "PACKAGE")]
+    pub(crate) to: PackageName,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Common {
     /// The group that this machine belongs to. Not needed where there is material of one group alone.
@@ -67,8 +148,8 @@ pub(crate) struct Common {
     /// Folder of the material [default: $XDG_STATE_HOME/countersign or ~/.local/state/countersign].
     #[arg(long, env = "COUNTERSIGN_MATERIAL", value_name = "FOLDER")]
     pub(crate) material: Option<PathBuf>,
-    /// Where material is pulled from: s3://BUCKET[/PREFIX], an https url, or a folder. With it, `get` pulls missing
-    /// and outdated material by itself.
+    /// Where material is pulled from: s3://BUCKET[/PREFIX], npm:@SCOPE/NAME[@VERSION], an https url, or a folder. With it,
+    /// missing and outdated material is pulled by itself.
     #[arg(long, env = "COUNTERSIGN_FROM", value_name = "PLACE")]
     pub(crate) from: Option<Origin>,
     /// URL of the broker, in place of the manifest's.
@@ -88,6 +169,15 @@ impl Common {
             state.or_else(home).unwrap_or_else(|| PathBuf::from("/var/lib")).join("countersign")
         })
     }
+}
+
+fn region(text: &str) -> Result<String, String> {
+    let valid = !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if valid { Ok(text.to_owned()) } else { Err("not a region's name".into()) }
+}
+
+fn package(text: &str) -> Result<PackageName, String> {
+    text.strip_prefix("npm:").unwrap_or(text).parse().map_err(|_| "not a package in a scope: npm:@scope/name".into())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -1,15 +1,13 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use protocol::{Answer, Group, Request, SystemRandom, Want};
+use http::{Http, MAX_TRIES, is_worth_another, pause, share};
+use npm::{PackageName, Publication, Registry};
+use protocol::{Answer, Group, Manifest, Request, SystemRandom, Want};
 use reqwest::{StatusCode, header};
 use serde::Deserialize;
 use url::Url;
 
-use crate::{
-    Error, Material, MaterialDir, Origin, StoredMaterial,
-    http::{self, Http},
-    retry::{MAX_TRIES, pause, share},
-};
+use crate::{Error, Material, MaterialDir, Origin, StoredMaterial};
 
 /// The largest answer, in bytes: 16 secrets of 64 KiB with room for encodings.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -76,6 +74,21 @@ impl Client {
         let material = origin.fetch(&self.group).await?;
         self.materials.save(&material)?;
         Ok(material)
+    }
+
+    /// Publishes the group's material, as it is at the origin, to the npm registry of the environment.
+    ///
+    /// # Errors
+    /// [`Error::Pull`], [`Error::Publish`]; [`Error::NoMaterial`] where no origin was named.
+    pub async fn publish(&self, package: &PackageName) -> Result<(Manifest, Publication), Error> {
+        let publish = async {
+            let origin = self.origin.as_ref().ok_or_else(|| Error::NoMaterial(self.materials.path().to_owned()))?;
+            let Material { manifest, pool } = origin.fetch(&self.group).await?;
+            let published = async { Registry::from_environment()?.publish(package, &manifest, &pool).await };
+            let publication = published.await.map_err(|source| Error::Publish { what: package.to_string(), source })?;
+            Ok((manifest, publication))
+        };
+        tokio::time::timeout(self.timeout, publish).await.map_err(|_| Error::TimedOut)?
     }
 
     /// Obtains everything in `wants`, or nothing.
@@ -153,7 +166,7 @@ impl Client {
         let request_id = text("x-request-id").unwrap_or_else(|| "unknown".to_owned());
         let date = text("date");
         let asked_for = text("retry-after").and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
-        if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+        if is_worth_another(status.as_u16()) {
             return Ok(Tried::Again(Error::Unavailable { status: status.as_u16(), tries }, asked_for));
         }
         let unexpected = Error::Unexpected { status: status.as_u16() };

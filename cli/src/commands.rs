@@ -4,14 +4,19 @@ use std::{
 };
 
 use clap::{CommandFactory as _, error::ErrorKind};
-use countersign::{Client, Error, Grant, Group, MaterialDir, Secret, SecretGrant, Want};
+use countersign::{
+    AccessKey, AwsCredentials, Client, Console, Error, Grant, Group, MaterialDir, Secret, SecretGrant, Want,
+};
 
-use crate::args::{Args, Command, Common, Get, Pull};
+use crate::args::{Args, Command, Common, Configure, ConsoleUrl, Get, Publish, Pull};
 
 pub(crate) async fn run(args: Args) -> Result<(), Error> {
     match args.command {
         Command::Pull(pull) => self::pull(pull).await,
         Command::Get(get) => self::get(get).await,
+        Command::Configure(configure) => self::configure(configure).await,
+        Command::ConsoleUrl(console_url) => self::console_url(console_url).await,
+        Command::Publish(publish) => self::publish(publish).await,
     }
 }
 
@@ -34,9 +39,53 @@ async fn pull(Pull { common }: Pull) -> Result<(), Error> {
 
 async fn get(get: Get) -> Result<(), Error> {
     let want = Want::Secret { id: get.secret, version_id: get.version_id, version_stage: get.version_stage };
-    let answer = client(get.common).exchange(&[want]).await?;
-    let Some(Grant::Secret(secret)) = answer.granted.first() else { return Err(Error::Unexpected { status: 200 }) };
-    if get.json { print(json(secret).expose()) } else { print(secret.value.expose()) }
+    let secret = secret(get.common, want).await?;
+    if get.json { print(json(&secret).expose()) } else { print(secret.value.expose()) }
+}
+
+async fn configure(configure: Configure) -> Result<(), Error> {
+    let Configure { secret, role, seconds, profile, region, common } = configure;
+    let key = match (secret, role) {
+        (Some(id), _) => {
+            let want = Want::Secret { id, version_id: None, version_stage: None };
+            AccessKey::from_secret(&self::secret(common, want).await?.value)?
+        }
+        (None, Some(role)) => credentials(common, role, seconds).await?.into(),
+        (None, None) => usage("a secret or --role is required"),
+    };
+    let path = profile.write(&key, region.as_deref())?;
+    print(format!("profile {profile} in {}\n", path.display()).as_bytes())
+}
+
+async fn console_url(console_url: ConsoleUrl) -> Result<(), Error> {
+    let ConsoleUrl { role, destination, region, seconds, federation_url, common } = console_url;
+    let console = Console::new(region.as_deref(), destination.as_ref(), federation_url)?;
+    let credentials = credentials(common, role, seconds).await?;
+    print(console.sign_in_url(&credentials).await?.expose().as_bytes())
+}
+
+async fn publish(Publish { to, common }: Publish) -> Result<(), Error> {
+    if common.from.is_none() {
+        usage("--from is required: the place that the material comes from");
+    }
+    let (manifest, publication) = client(common).publish(&to).await?;
+    let (group, generation, version) = (manifest.group, manifest.generation, publication.version);
+    let verb = if publication.is_new { "now holds" } else { "holds already" };
+    print(format!("{to}@{version} {verb} {group} generation {generation}\n").as_bytes())
+}
+
+async fn secret(common: Common, want: Want) -> Result<SecretGrant, Error> {
+    match client(common).exchange(&[want]).await?.granted.pop() {
+        Some(Grant::Secret(secret)) => Ok(secret),
+        Some(Grant::Aws(_)) | None => Err(Error::Unexpected { status: 200 }),
+    }
+}
+
+async fn credentials(common: Common, role: String, seconds: Option<u32>) -> Result<AwsCredentials, Error> {
+    match client(common).exchange(&[Want::Aws { role, seconds }]).await?.granted.pop() {
+        Some(Grant::Aws(credentials)) => Ok(credentials),
+        Some(Grant::Secret(_)) | None => Err(Error::Unexpected { status: 200 }),
+    }
 }
 
 fn json(secret: &SecretGrant) -> Secret<Vec<u8>> {

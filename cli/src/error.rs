@@ -2,6 +2,9 @@ use std::{io, path::PathBuf};
 
 use protocol::{ClientError, DenialCode};
 
+const NPM_HINT: &str =
+    "check the package's name, NPM_REGISTRY (https) and NPM_TOKEN, and that the token may see the package";
+
 /// Why nothing was received.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -50,6 +53,24 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The material was not published.
+    #[error("cannot publish {what}")]
+    Publish {
+        /// Which package.
+        what: String,
+        /// Why.
+        #[source]
+        source: npm::Error,
+    },
+    /// A secret is not of the form `ACCESS_KEY_ID,SECRET_ACCESS_KEY`.
+    #[error("the secret does not hold an access key")]
+    NotAnAccessKey,
+    /// The federation endpoint gave no token to sign in with.
+    #[error("the federation endpoint gave no sign-in token: {0}")]
+    Federation(&'static str),
+    /// The federation endpoint was not reached.
+    #[error("the federation endpoint cannot be reached")]
+    FederationUnreachable(#[source] reqwest::Error),
     /// The broker refused the request without saying why.
     #[error("the broker refused the request (request id {request_id})")]
     Refused {
@@ -122,6 +143,13 @@ impl Error {
             Self::NotOwned { .. } => "give it to the user that runs this command, or pull into another folder".into(),
             Self::Damaged { .. } => "fetch it again: countersign pull".into(),
             Self::File { .. } => "check the path and who owns it; --material names another folder".into(),
+            Self::Pull { source, .. } if source.is::<npm::Error>() => NPM_HINT.into(),
+            Self::Publish { .. } => NPM_HINT.into(),
+            Self::NotAnAccessKey => "its value must be ACCESS_KEY_ID,SECRET_ACCESS_KEY: see scripts/create-user".into(),
+            Self::Federation(_) => {
+                "the role's credentials may be bound to another address, or to another partition: give --region".into()
+            }
+            Self::FederationUnreachable(_) => "check the network; --federation-url names another endpoint".into(),
             Self::Pull { .. } => "check --from, the group's name, and that this machine may read there".into(),
             Self::Refused { clock_difference: Some(difference), .. } if difference.abs() > 25 => {
                 format!("this machine's clock differs from the broker's by {} s: set it", difference.abs())
@@ -159,19 +187,20 @@ impl Error {
             | Self::NotOwned { .. }
             | Self::Damaged { .. }
             | Self::Pull { .. }
+            | Self::Publish { .. }
             | Self::Protocol(
                 ClientError::PoolMismatch | ClientError::PoolUnreadable(_) | ClientError::InvalidServerKey,
             ) => 3,
             Self::Refused { .. } => 4,
             Self::Denied { code: DenialCode::Denied, .. } => 5,
             Self::Denied { code: DenialCode::NotFound, .. } => 6,
-            Self::Unavailable { .. } | Self::Unreachable { .. } | Self::TimedOut => 7,
+            Self::Unavailable { .. } | Self::Unreachable { .. } | Self::TimedOut | Self::FederationUnreachable(_) => 7,
             Self::Url
             | Self::Protocol(ClientError::MalformedWant | ClientError::WrongNumberOfWants | ClientError::Oversized) => {
                 2
             }
             Self::Unexpected { .. } | Self::Protocol(ClientError::ForeignAnswer | ClientError::MalformedAnswer) => 8,
-            Self::File { .. } | Self::Http(_) => 1,
+            Self::File { .. } | Self::Http(_) | Self::NotAnAccessKey | Self::Federation(_) => 1,
         }
     }
 }

@@ -17,18 +17,21 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod client;
+mod console;
 mod error;
-mod http;
 mod material;
 mod origin;
 mod pool_file;
-mod retry;
+mod profile;
 
 pub use client::Client;
+pub use console::Console;
 pub use error::Error;
 pub use material::{Material, MaterialDir, StoredMaterial};
+pub use npm::{PackageName, Publication};
 pub use origin::{InvalidOrigin, Origin};
 pub use pool_file::PoolFile;
+pub use profile::{AccessKey, InvalidProfile, Profile};
 pub use protocol::{
     Answer, AwsCredentials, Denial, DenialCode, Grant, Group, Manifest, Pool, Secret, SecretGrant, SecretValue, Want,
 };

@@ -159,7 +159,7 @@ pub(crate) fn read_all(file: &File, path: &Path, limit: usize) -> Result<Secret<
 }
 
 /// Puts a file of mode 0600 in the place of another at once.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = || {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;

@@ -1,19 +1,16 @@
 use std::{path::PathBuf, str::FromStr};
 
 use aws::{Connection, S3Bucket};
+use http::{Fetched, Http, is_private};
+use npm::{PackageSpec, Registry};
 use ports::ReadObject as _;
 use protocol::{Group, MAX_POOL_BYTES, Manifest, Pool};
-use reqwest::{Client, StatusCode};
+use reqwest::header::HeaderMap;
 use url::Url;
 
-use crate::{
-    Error, Material,
-    http::{self, Http},
-    material::read,
-    retry::{MAX_TRIES, pause},
-};
+use crate::{Error, Material, material::read};
 
-/// Where material is pulled from. Every kind has the layout of the broker's bucket.
+/// Where material is pulled from. Every kind but the package has the layout of the broker's bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// `s3://bucket[/prefix]`, with AWS credentials from where the AWS SDKs look for them.
@@ -25,19 +22,24 @@ pub enum Origin {
     },
     /// `https://host/path`; plain `http` for this machine alone, since the pool is secret.
     Https(Url),
+    /// `npm:@scope/name[@version]`, a private package of the registry that `NPM_REGISTRY` names, with `NPM_TOKEN`.
+    Npm(PackageSpec),
     /// A folder: a copy, or a mounted volume.
     Folder(PathBuf),
 }
 
 /// Not an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not an s3 url, an https url or a folder")]
+#[error("not an s3 url, an https url, an npm package in a scope or a folder")]
 pub struct InvalidOrigin;
 
 impl FromStr for Origin {
     type Err = InvalidOrigin;
 
     fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        if let Some(package) = text.strip_prefix("npm:") {
+            return package.parse().map(Self::Npm).map_err(|_| InvalidOrigin);
+        }
         let Some((scheme, rest)) = text.split_once("://") else {
             return if text.is_empty() { Err(InvalidOrigin) } else { Ok(Self::Folder(text.into())) };
         };
@@ -50,8 +52,7 @@ impl FromStr for Origin {
             }
             "https" | "http" => {
                 let mut url: Url = text.parse().map_err(|_| InvalidOrigin)?;
-                let here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-                if url.scheme() == "http" && !here {
+                if !is_private(&url) {
                     return Err(InvalidOrigin);
                 }
                 if !url.path().ends_with('/') {
@@ -71,39 +72,49 @@ impl Origin {
     /// # Errors
     /// [`Error::Pull`].
     pub async fn fetch(&self, group: &Group) -> Result<Material, Error> {
-        let fetcher = Fetcher::new(self).await?;
+        let fetcher = match self {
+            Self::Npm(package) => return from_npm(package, group).await,
+            Self::S3 { bucket, prefix } => {
+                let connection = Connection::from_environment().await;
+                Fetcher::S3 { bucket: S3Bucket::new(&connection, bucket.clone()), prefix }
+            }
+            Self::Https(base) => Fetcher::Https { http: Http::default(), base },
+            Self::Folder(folder) => Fetcher::Folder(folder),
+        };
         let key = Manifest::key(group);
-        let json = fetcher.fetch(&key, Manifest::MAX_BYTES).await?;
-        let manifest = Manifest::from_json(&json)
-            .filter(|manifest| manifest.group == *group)
-            .ok_or_else(|| pull_error(&key, "not this group's manifest"))?;
-        let key = &manifest.pool.key;
-        let pool = Pool::new(fetcher.fetch(key, MAX_POOL_BYTES).await?).ok();
-        let pool = pool.filter(|pool| manifest.pool.describes(pool));
-        let pool = pool.ok_or_else(|| pull_error(key, "not the pool that the manifest describes"))?;
-        Ok(Material { manifest, pool })
+        let manifest = manifest(&fetcher.fetch(&key, Manifest::MAX_BYTES).await?, group, &key)?;
+        let pool = fetcher.fetch(&manifest.pool.key, MAX_POOL_BYTES).await?;
+        let key = manifest.pool.key.clone();
+        material(manifest, pool, &key)
     }
 }
 
-/// An origin with what it takes to read from it.
+async fn from_npm(package: &PackageSpec, group: &Group) -> Result<Material, Error> {
+    let what = package.to_string();
+    let fetched = async { Registry::from_environment()?.fetch(package, group).await };
+    let (json, pool) = fetched.await.map_err(|error| pull_error(&what, error))?;
+    material(manifest(&json, group, &what)?, pool, &what)
+}
+
+fn manifest(json: &[u8], group: &Group, what: &str) -> Result<Manifest, Error> {
+    let manifest = Manifest::from_json(json).filter(|manifest| manifest.group == *group);
+    manifest.ok_or_else(|| pull_error(what, "not this group's manifest"))
+}
+
+fn material(manifest: Manifest, pool: Vec<u8>, what: &str) -> Result<Material, Error> {
+    let pool = Pool::new(pool).ok().filter(|pool| manifest.pool.describes(pool));
+    let pool = pool.ok_or_else(|| pull_error(what, "not the pool that the manifest describes"))?;
+    Ok(Material { manifest, pool })
+}
+
+/// An origin with the bucket's layout, and what it takes to read from it.
 enum Fetcher<'a> {
     S3 { bucket: S3Bucket, prefix: &'a str },
     Https { http: Http, base: &'a Url },
     Folder(&'a PathBuf),
 }
 
-impl<'a> Fetcher<'a> {
-    async fn new(origin: &'a Origin) -> Result<Self, Error> {
-        Ok(match origin {
-            Origin::S3 { bucket, prefix } => {
-                let connection = Connection::from_environment().await;
-                Self::S3 { bucket: S3Bucket::new(&connection, bucket.clone()), prefix }
-            }
-            Origin::Https(base) => Self::Https { http: Http::default(), base },
-            Origin::Folder(folder) => Self::Folder(folder),
-        })
-    }
-
+impl Fetcher<'_> {
     async fn fetch(&self, key: &str, limit: usize) -> Result<Vec<u8>, Error> {
         match self {
             Self::S3 { bucket, prefix } => {
@@ -112,27 +123,13 @@ impl<'a> Fetcher<'a> {
                 object.map(|mut object| object.bytes.take()).ok_or_else(|| pull_error(key, "no content"))
             }
             Self::Https { http, base } => {
-                let client = http.client(base).map_err(Error::Http)?;
                 let url = base.join(key).map_err(|error| pull_error(key, error))?;
-                let mut tries = 1;
-                loop {
-                    let failed = match get(client, url.clone(), limit).await {
-                        Ok((status, Some(body))) if status == StatusCode::OK => return Ok(body),
-                        Ok((status, None)) if status == StatusCode::OK => return Err(pull_error(key, "too large")),
-                        Ok((status, _)) => {
-                            let failed = pull_error(key, format!("status {}", status.as_u16()));
-                            if !(status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS) {
-                                return Err(failed);
-                            }
-                            failed
-                        }
-                        Err(error) => pull_error(key, error),
-                    };
-                    if tries == MAX_TRIES {
-                        return Err(failed);
+                match http.get(&url, &HeaderMap::new(), limit).await {
+                    Ok(Fetched::Body(body)) => Ok(body),
+                    Ok(Fetched::Elsewhere(_)) => {
+                        Err(pull_error(key, "it is somewhere else, where no redirect is followed"))
                     }
-                    tokio::time::sleep(pause(tries, None)).await;
-                    tries += 1;
+                    Err(error) => Err(pull_error(key, error)),
                 }
             }
             Self::Folder(folder) => read(&folder.join(key), limit, None)
@@ -140,12 +137,6 @@ impl<'a> Fetcher<'a> {
                 .map_err(|error| pull_error(key, error)),
         }
     }
-}
-
-/// Status and body; no body where it is larger than `limit`.
-async fn get(client: &Client, url: Url, limit: usize) -> Result<(StatusCode, Option<Vec<u8>>), reqwest::Error> {
-    let response = client.get(url).send().await?;
-    Ok((response.status(), http::body(response, limit).await?))
 }
 
 fn pull_error(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -168,6 +159,8 @@ mod tests {
             ("http://localhost:8080", https("http://localhost:8080/")),
             ("./keys", Ok(Origin::Folder("./keys".into()))),
             ("file:///keys", Ok(Origin::Folder("/keys".into()))),
+            ("npm:@acme/keys@1.2.3", Ok(Origin::Npm("@acme/keys@1.2.3".parse().unwrap()))),
+            ("npm:keys", Err(InvalidOrigin)),
             ("http://example.com/keys", Err(InvalidOrigin)),
             ("http://localhost.example.com/keys", Err(InvalidOrigin)),
             ("ftp://example.com", Err(InvalidOrigin)),

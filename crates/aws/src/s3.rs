@@ -80,6 +80,7 @@ impl WriteObject for S3Bucket {
         let put = match precondition {
             Precondition::Absent => put.if_none_match("*"),
             Precondition::Unchanged(tag) => put.if_match(tag.0),
+            Precondition::None => put,
         };
         put.send().await.map(|_| ()).map_err(|error| fault(&error))
     }

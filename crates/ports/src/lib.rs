@@ -12,6 +12,7 @@ mod ledger;
 pub mod memory;
 mod object;
 mod parameter;
+mod publish;
 mod role;
 mod secret;
 
@@ -22,5 +23,6 @@ pub use fault::{Cause, Fault};
 pub use ledger::{Ledger, Row, SpendError};
 pub use object::{DeleteObject, ETag, ListObjects, Listed, Object, Precondition, ReadObject, WriteObject};
 pub use parameter::ReadParameter;
+pub use publish::PublishMaterial;
 pub use role::{AssumeRole, RoleSession, SessionCredentials};
 pub use secret::{AppendSecret, ReadSecret, SecretVersion, Stage, VersionSelector};

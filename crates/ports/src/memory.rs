@@ -10,12 +10,12 @@ use std::{
     time::Duration,
 };
 
-use protocol::{Secret, SecretValue};
+use protocol::{Manifest, Pool, Secret, SecretValue};
 
 use crate::{
     AppendSecret, AssumeRole, Clock, DeleteObject, ETag, Fault, Ledger, ListObjects, Listed, Object, Precondition,
-    ReadObject, ReadParameter, ReadSecret, RoleSession, Row, SecretVersion, SessionCredentials, SpendError, Stage,
-    VersionSelector, WriteObject,
+    PublishMaterial, ReadObject, ReadParameter, ReadSecret, RoleSession, Row, SecretVersion, SessionCredentials,
+    SpendError, Stage, VersionSelector, WriteObject,
 };
 
 /// How a port misbehaves.
@@ -163,6 +163,7 @@ impl WriteObject for MemoryObjects {
         match (precondition, found) {
             (Precondition::Absent, None) => {}
             (Precondition::Unchanged(expected), Some(found)) if expected == found => {}
+            (Precondition::None, _) => {}
             (Precondition::Absent | Precondition::Unchanged(_), _) => return Err(Fault::Conflict),
         }
         self.put(key, bytes);
@@ -313,6 +314,42 @@ pub struct MemoryParameters(pub BTreeMap<String, String>);
 impl ReadParameter for MemoryParameters {
     async fn read(&self, name: &str) -> Result<String, Fault> {
         self.0.get(name).cloned().ok_or(Fault::Missing)
+    }
+}
+
+/// A registry in memory: what was published, by package and token; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryRegistry {
+    published: Arc<Mutex<Vec<(String, String, Manifest)>>>,
+    /// How it misbehaves.
+    pub switch: FaultSwitch,
+}
+
+impl MemoryRegistry {
+    /// Every package that was published, with the token and the manifest.
+    #[must_use]
+    pub fn published(&self) -> Vec<(String, String, Manifest)> {
+        lock(&self.published).clone()
+    }
+}
+
+impl PublishMaterial for MemoryRegistry {
+    async fn publish(
+        &self,
+        package: &str,
+        token: Secret<String>,
+        manifest: &Manifest,
+        pool: &Pool,
+    ) -> Result<String, Fault> {
+        self.switch.pass().await?;
+        if !manifest.pool.describes(pool) {
+            return Err(Fault::Unusable("pool is not the one that the manifest describes"));
+        }
+        let mut published = lock(&self.published);
+        if published.last().is_none_or(|(_, _, last)| last != manifest) {
+            published.push((package.to_owned(), token.expose().clone(), manifest.clone()));
+        }
+        Ok(published.len().to_string())
     }
 }
 

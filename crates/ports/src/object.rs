@@ -31,6 +31,8 @@ pub enum Precondition {
     Absent,
     /// The object under the key still has this entity tag.
     Unchanged(ETag),
+    /// Whatever there is.
+    None,
 }
 
 /// Reads objects (Amazon S3 `GetObject`).

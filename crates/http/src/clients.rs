@@ -20,9 +20,9 @@ impl Resolve for Resolver {
     }
 }
 
-/// HTTP clients, each made when it is first needed. They follow no redirect: a broker has no reason to send one.
+/// HTTP clients, each made when it is first needed. They follow no redirect: where one is expected, it is looked at.
 #[derive(Debug, Default)]
-pub(crate) struct Http {
+pub struct Http {
     plain: OnceLock<reqwest::Client>,
     tls: OnceLock<reqwest::Client>,
 }
@@ -32,7 +32,10 @@ impl Http {
     ///
     /// Plain `http` is for a machine nearby: it takes no way over a proxy, and the system's certificates, whose reading
     /// takes longer than all else that the command does, are not read for it. An exchange does not rely on TLS.
-    pub(crate) fn client(&self, url: &Url) -> Result<&reqwest::Client, reqwest::Error> {
+    ///
+    /// # Errors
+    /// Where no client can be made, as without certificates.
+    pub fn client(&self, url: &Url) -> Result<&reqwest::Client, reqwest::Error> {
         let builder = reqwest::Client::builder();
         let (made, builder) = if url.scheme() == "http" {
             (&self.plain, builder.no_proxy().tls_certs_only([]))
@@ -52,8 +55,18 @@ impl Http {
     }
 }
 
+/// Whether nobody can listen on the way to this url, or none but this machine: `https`, or a loopback address.
+#[must_use]
+pub fn is_private(url: &Url) -> bool {
+    let here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    url.scheme() == "https" || (url.scheme() == "http" && here)
+}
+
 /// A body of at most `limit` bytes; `None` where it is larger.
-pub(crate) async fn body(mut response: reqwest::Response, limit: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
+///
+/// # Errors
+/// Where the connection breaks.
+pub async fn body(mut response: reqwest::Response, limit: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
     let announced = response.content_length().unwrap_or(0);
     let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or(limit).min(limit));
     while let Some(chunk) = response.chunk().await? {

@@ -6,19 +6,27 @@ const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// How often a request is tried.
-pub(crate) const MAX_TRIES: u32 = 5;
+pub const MAX_TRIES: u32 = 5;
 
 /// How long to wait after this many tries: full jitter below a bound that doubles, so that a fleet that was refused at
 /// once does not come back at once; not less than what the broker asked for.
 ///
 /// Source: "Exponential Backoff And Jitter", AWS Architecture Blog.
-pub(crate) fn pause(tries: u32, asked_for: Option<Duration>) -> Duration {
+#[must_use]
+pub fn pause(tries: u32, asked_for: Option<Duration>) -> Duration {
     let bound = FIRST.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1))).min(LONGEST);
     asked_for.unwrap_or_default().min(LONGEST) + share(bound)
 }
 
+/// Whether an answer of this status may be another the next time: throttling and server errors.
+#[must_use]
+pub const fn is_worth_another(status: u16) -> bool {
+    status == 429 || status >= 500
+}
+
 /// A random share of a duration.
-pub(crate) fn share(bound: Duration) -> Duration {
+#[must_use]
+pub fn share(bound: Duration) -> Duration {
     let mut bytes = [0; 2];
     SystemRandom.fill(&mut bytes);
     bound.mul_f64(f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX))
