@@ -54,11 +54,21 @@ use_fast_build() {
   bin=$root/target/$CARGO_BUILD_TARGET/debug
 }
 
+# The client: COUNTERSIGN_BIN, or the one on PATH, or this repository's, built where it must be.
+use_countersign() {
+  countersign=${COUNTERSIGN_BIN:-$(command -v countersign || true)}
+  if [[ -z $countersign ]]; then
+    use_fast_build
+    (cd "$root" && cargo build --quiet --package countersign --bin countersign --locked)
+    countersign=$bin/countersign
+  fi
+}
+
 # Starts a local AWS for the calling script alone, on a free port unless COUNTERSIGN_LOCAL_PORT names one, and takes its
 # environment. What is deployed there is the script's to say: nothing of it comes from the caller's environment.
 start_local_aws() {
   local environment chosen
-  unset AUDIENCE BROKER_URL SECRET_PATTERN ROLE_ALIASES ASSUMABLE_ROLES CLIENT_GROUPS KEY_BITS ROTATION_SCHEDULE \
+  unset AUDIENCE BROKER_URL V1_GROUP NPM_PACKAGES NPM_REGISTRY NPM_TOKEN_SECRET NPM_TOKEN SECRET_PATTERN ROLE_ALIASES ASSUMABLE_ROLES CLIENT_GROUPS KEY_BITS ROTATION_SCHEDULE \
     ACCEPT_SECONDS AUDIT_DAYS LOG_DAYS LOG_LEVEL THROTTLE_RATE THROTTLE_BURST EXCHANGE_CONCURRENCY ARCHITECTURE \
     COUNTERSIGN_GROUP COUNTERSIGN_FROM COUNTERSIGN_MATERIAL COUNTERSIGN_URL COUNTERSIGN_TIMEOUT
   chosen=${COUNTERSIGN_LOCAL_PORT:-$(free_port)}

@@ -20,6 +20,8 @@ STACK = os.environ["STACK_NAME"]
 POLICY = """
 permit (principal == Group::"web", action == Action::"secret:read", resource in Path::"app")
 when { context.wire == "v2" };
+permit (principal == Group::"batch", action == Action::"secret:read", resource in Path::"app")
+when { context.wire == "v1" };
 permit (principal == Group::"web", action == Action::"aws:assume", resource == Role::"deploy");
 forbid (principal, action, resource in Path::"app/admin");
 """

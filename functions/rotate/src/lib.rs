@@ -1,11 +1,13 @@
-//! The rotation: a new server key, a new pool for every group, then the manifests that name them.
+//! The rotation: a new server key, a new pool for every group, then the manifests that name them, then copies elsewhere.
 //!
 //! [`rotate`] runs on a schedule and by hand. Writing a group's manifest is the commit point: a crash before it leaves
 //! the old generation whole, and the next run finishes what was begun.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod config;
+mod copies;
 mod rotation;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Npm};
+pub use copies::Published;
 pub use rotation::{Adapters, Order, Report, RotateError, Rotated, rotate};

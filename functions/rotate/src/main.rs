@@ -4,6 +4,7 @@ use std::env;
 
 use aws::{Connection, ParameterStore, S3Bucket, SecretsManager};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use npm::NpmRegistry;
 use ports::{SystemClock, chain};
 use protocol::SystemRandom;
 use rotate::{Adapters, Config, ConfigError, Order, Report, rotate};
@@ -18,6 +19,7 @@ async fn main() -> Result<(), Error> {
         objects: S3Bucket::new(&connection, env::var("BUCKET").map_err(|_| ConfigError("BUCKET"))?),
         secrets: SecretsManager::new(&connection),
         parameters: ParameterStore::new(&connection),
+        registry: NpmRegistry(env::var("NPM_REGISTRY").unwrap_or_default()),
         clock: SystemClock,
     };
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Order>| {

@@ -2,13 +2,16 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use ports::{
-    AppendSecret, Clock, DeleteObject, ETag, Fault, ListObjects, Precondition, ReadObject, ReadParameter, ReadSecret,
-    SecretVersion, Stage, VersionSelector, WriteObject,
+    AppendSecret, Clock, DeleteObject, ETag, Fault, ListObjects, Precondition, PublishMaterial, ReadObject,
+    ReadParameter, ReadSecret, SecretVersion, Stage, VersionSelector, WriteObject,
 };
 use protocol::{Group, Jwk, Manifest, Pool, PoolEntry, PoolId, Random, SecretValue, ServerKey};
 use serde::{Deserialize, Serialize};
 
-use crate::Config;
+use crate::{
+    Config, Published,
+    copies::{copy_for_v1, publish},
+};
 
 /// How long a deletion may take: the groups that are still to be rotated wait for it.
 const DELETE_PATIENCE: Duration = Duration::from_secs(5);
@@ -18,13 +21,15 @@ const GROUPS_PREFIX: &str = "groups/";
 
 /// What a rotation works on.
 #[derive(Clone, Debug)]
-pub struct Adapters<O, S, P, C> {
+pub struct Adapters<O, S, P, R, C> {
     /// Manifests and pools.
     pub objects: O,
     /// The server key.
     pub secrets: S,
     /// The broker's URL.
     pub parameters: P,
+    /// Where material is published.
+    pub registry: R,
     /// The time.
     pub clock: C,
 }
@@ -52,6 +57,9 @@ pub struct Report {
     pub kid: String,
     /// The groups that got a new generation.
     pub rotated: Vec<Rotated>,
+    /// What is in the npm registry, where one is configured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<Published>,
 }
 
 /// A group's new generation.
@@ -104,22 +112,25 @@ struct Next {
 /// Where a group's manifest names another key than the current one, an earlier run ended before it came to that group.
 /// Then this run finishes it, and makes no new key: a further key would end the one that this group's clients use.
 ///
-/// The order is key, pools, manifests; with each manifest the pool that it no longer names is deleted. The old key becomes
+/// The order is key, pools, manifests, copies for v1 clients, npm packages; with each manifest the pool that it no longer
+/// names is deleted. Copies and packages are made of what is committed, whether or not this run did it, so that a run that
+/// ended before them is made up for. The old key becomes
 /// `AWSPREVIOUS` and stays live, so clients with an old manifest go on. Of two runs side by side one gives way: the key is
 /// written by compare-and-swap, each manifest by If-Match.
 ///
 /// # Errors
 /// The first step that failed.
-pub async fn rotate<O, S, P, C>(
+pub async fn rotate<O, S, P, R, C>(
     config: &Config,
     order: Order,
-    adapters: &Adapters<O, S, P, C>,
+    adapters: &Adapters<O, S, P, R, C>,
     random: &dyn Random,
 ) -> Result<Report, RotateError>
 where
     O: ReadObject + ListObjects + WriteObject + DeleteObject,
     S: ReadSecret + AppendSecret,
     P: ReadParameter,
+    R: PublishMaterial,
     C: Clock,
 {
     let url = adapters.parameters.read(&config.url_parameter).await.map_err(step("read the broker's url"))?;
@@ -183,7 +194,14 @@ where
             deleted_pool_id: deleted.map(|id| id.to_string()),
         });
     }
-    Ok(Report { new_server_key, kid: server_key.kid().to_string(), rotated })
+    if let Some(group) = &config.v1_group {
+        copy_for_v1(&adapters.objects, group).await.map_err(step("copy the material for v1 clients"))?;
+    }
+    let published = match &config.npm {
+        Some(npm) => publish(npm, &adapters.objects, &adapters.secrets, &adapters.registry).await,
+        None => Vec::new(),
+    };
+    Ok(Report { new_server_key, kid: server_key.kid().to_string(), rotated, published })
 }
 
 async fn manifest(objects: &impl ReadObject, group: &Group) -> Result<(Manifest, ETag), RotateError> {

@@ -12,15 +12,15 @@ use std::{
 
 use ports::{
     DeleteObject, Fault, ReadSecret as _, Stage, VersionSelector, WriteObject,
-    memory::{Failing, ManualClock, MemoryObjects, MemoryParameters, MemorySecrets},
+    memory::{Failing, ManualClock, MemoryObjects, MemoryParameters, MemoryRegistry, MemorySecrets},
 };
-use protocol::{KeySize, Manifest, Pool, SecretValue, ServerKey, SystemRandom};
-use rotate::{Adapters, Config, Order, Report, RotateError, rotate};
+use protocol::{KeySize, Manifest, Pool, Secret, SecretValue, ServerKey, SystemRandom};
+use rotate::{Adapters, Config, Npm, Order, Report, RotateError, rotate};
 
 const NOW: u64 = 1_800_000_000;
 const KEY: &str = "countersign/server-key";
 
-type World<O = MemoryObjects> = Adapters<O, MemorySecrets, MemoryParameters, ManualClock>;
+type World<O = MemoryObjects> = Adapters<O, MemorySecrets, MemoryParameters, MemoryRegistry, ManualClock>;
 
 fn config(groups: &[&str]) -> Config {
     Config {
@@ -30,6 +30,8 @@ fn config(groups: &[&str]) -> Config {
         key_size: KeySize::Rsa2048,
         accept_seconds: NonZeroU64::new(3600).unwrap(),
         url_parameter: "/countersign/url".into(),
+        v1_group: None,
+        npm: None,
     }
 }
 
@@ -39,6 +41,7 @@ fn world() -> World {
         objects: MemoryObjects::default(),
         secrets: MemorySecrets::default(),
         parameters: MemoryParameters(parameters),
+        registry: MemoryRegistry::default(),
         clock: ManualClock::new(NOW),
     }
 }
@@ -76,6 +79,52 @@ async fn an_empty_deployment_gets_its_first_generation() {
         assert!(manifest.pool.describes(&pool));
     }
     assert_ne!(manifest(&world.objects, "web").pool.id, manifest(&world.objects, "batch").pool.id);
+}
+
+#[tokio::test]
+async fn v1_clients_find_the_pool_and_the_key_of_their_group() {
+    let world = world();
+    let config = Config { v1_group: Some("batch".parse().unwrap()), ..config(&["web", "batch"]) };
+    for order in [Order::default(), Order::default(), Order { new_groups_only: true, ..Order::default() }] {
+        world.objects.remove("public.pem");
+        rotate(&config, order, &world, &SystemRandom).await.unwrap();
+        let manifest = manifest(&world.objects, "batch");
+        assert_eq!(world.objects.peek("info2048.bin"), world.objects.peek(&manifest.pool.key));
+        let pem = String::from_utf8(world.objects.peek("public.pem").unwrap()).unwrap();
+        assert_eq!(pem, manifest.server_key.to_pem().unwrap());
+        assert!(pem.starts_with("-----BEGIN PUBLIC KEY-----\n") && pem.lines().all(|line| line.len() <= 64));
+    }
+}
+
+#[tokio::test]
+async fn without_v1_clients_nothing_is_copied() {
+    let world = world();
+    run(&["web"], &world).await.unwrap();
+    assert!(world.objects.keys().iter().all(|key| key.starts_with("groups/")));
+}
+
+#[tokio::test]
+async fn a_rotation_publishes_what_it_committed_and_goes_through_where_it_can_not() {
+    let world = world();
+    let npm = Npm { packages: vec![("web".parse().unwrap(), "@acme/web".into())], token_secret: "npm-token".into() };
+    let config = Config { npm: Some(npm), ..config(&["web", "batch"]) };
+    let report = rotate(&config, Order::default(), &world, &SystemRandom).await.unwrap();
+    assert_eq!(report.published[0].version, None, "there is no token yet");
+    assert!(report.published[0].failed.is_some() && report.rotated.len() == 2);
+
+    world.secrets.put("npm-token", SecretValue::Text(Secret::new("token\n".into())));
+    world.registry.switch.set(Failing::Unavailable);
+    let report = rotate(&config, Order::default(), &world, &SystemRandom).await.unwrap();
+    assert!(report.published[0].failed.is_some() && report.rotated.len() == 2);
+
+    world.registry.switch.set(Failing::No);
+    let order = Order { new_groups_only: true, ..Order::default() };
+    let report = rotate(&config, order, &world, &SystemRandom).await.unwrap();
+    assert!(report.rotated.is_empty());
+    assert_eq!(report.published[0].version.as_deref(), Some("1"));
+    let [(package, token, published)] = &world.registry.published()[..] else { panic!("one package") };
+    assert_eq!((package.as_str(), token.as_str()), ("@acme/web", "token"));
+    assert_eq!(*published, manifest(&world.objects, "web"));
 }
 
 #[tokio::test]
@@ -223,6 +272,7 @@ fn breaking(world: &World, writes: usize) -> World<Breaking> {
         objects: Breaking { objects: world.objects.clone(), writes_left: Arc::new(writes.into()) },
         secrets: world.secrets.clone(),
         parameters: world.parameters.clone(),
+        registry: world.registry.clone(),
         clock: world.clock.clone(),
     }
 }
@@ -287,7 +337,7 @@ impl ports::ReadSecret for Overtaken {
 }
 
 impl ports::AppendSecret for Overtaken {
-    async fn append(&self, name: &str, value: &protocol::Secret<String>, token: &str) -> Result<(), Fault> {
+    async fn append(&self, name: &str, value: &Secret<String>, token: &str) -> Result<(), Fault> {
         self.world.secrets.append(name, value, token).await
     }
 }
@@ -304,6 +354,7 @@ async fn a_rotation_that_is_overtaken_between_two_reads_ends_no_key_in_use() {
             objects: world.objects.clone(),
             secrets: Overtaken { world: world.clone(), reads_before: reads.into() },
             parameters: world.parameters.clone(),
+            registry: world.registry.clone(),
             clock: world.clock.clone(),
         };
         let ended = rotate(&config(&["web"]), Order::default(), &overtaken, &SystemRandom).await;
@@ -336,6 +387,6 @@ async fn what_cannot_be_read_is_not_replaced() {
     assert_eq!(world.objects.peek(&key).unwrap(), b"{}");
 
     let world = self::world();
-    world.secrets.put(KEY, SecretValue::Text(protocol::Secret::new("not a key".into())));
+    world.secrets.put(KEY, SecretValue::Text(Secret::new("not a key".into())));
     assert!(matches!(run(&["web"], &world).await, Err(RotateError::InvalidKey)));
 }
