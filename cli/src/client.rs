@@ -79,13 +79,14 @@ impl Client {
     /// Publishes the group's material, as it is at the origin, to the npm registry of the environment.
     ///
     /// # Errors
-    /// [`Error::Pull`], [`Error::Publish`]; [`Error::NoMaterial`] where no origin was named.
+    /// [`Error::Registry`], [`Error::Pull`], [`Error::Publish`]; [`Error::NoMaterial`] where no origin was named.
     pub async fn publish(&self, package: &PackageName) -> Result<(Manifest, Publication), Error> {
         let publish = async {
             let origin = self.origin.as_ref().ok_or_else(|| Error::NoMaterial(self.materials.path().to_owned()))?;
+            let registry = Registry::from_environment().map_err(Error::Registry)?;
             let Material { manifest, pool } = origin.fetch(&self.group).await?;
-            let published = async { Registry::from_environment()?.publish(package, &manifest, &pool).await };
-            let publication = published.await.map_err(|source| Error::Publish { what: package.to_string(), source })?;
+            let publication = registry.publish(package, &manifest, &pool).await;
+            let publication = publication.map_err(|source| Error::Publish { what: package.to_string(), source })?;
             Ok((manifest, publication))
         };
         tokio::time::timeout(self.timeout, publish).await.map_err(|_| Error::TimedOut)?

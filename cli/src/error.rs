@@ -53,6 +53,9 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The registry that the environment names cannot be used.
+    #[error("the npm registry cannot be used")]
+    Registry(#[source] npm::Error),
     /// The material was not published.
     #[error("cannot publish {what}")]
     Publish {
@@ -145,6 +148,7 @@ impl Error {
             Self::File { .. } => "check the path and who owns it; --material names another folder".into(),
             Self::Pull { source, .. } if source.is::<npm::Error>() => NPM_HINT.into(),
             Self::Publish { .. } => NPM_HINT.into(),
+            Self::Registry(_) => "NPM_REGISTRY names it; it begins with https://".into(),
             Self::NotAnAccessKey => "its value must be ACCESS_KEY_ID,SECRET_ACCESS_KEY: see scripts/create-user".into(),
             Self::Federation(_) => {
                 "the role's credentials may be bound to another address, or to another partition: give --region".into()
@@ -196,6 +200,7 @@ impl Error {
             Self::Denied { code: DenialCode::NotFound, .. } => 6,
             Self::Unavailable { .. } | Self::Unreachable { .. } | Self::TimedOut | Self::FederationUnreachable(_) => 7,
             Self::Url
+            | Self::Registry(_)
             | Self::Protocol(ClientError::MalformedWant | ClientError::WrongNumberOfWants | ClientError::Oversized) => {
                 2
             }

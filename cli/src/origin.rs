@@ -91,8 +91,8 @@ impl Origin {
 
 async fn from_npm(package: &PackageSpec, group: &Group) -> Result<Material, Error> {
     let what = package.to_string();
-    let fetched = async { Registry::from_environment()?.fetch(package, group).await };
-    let (json, pool) = fetched.await.map_err(|error| pull_error(&what, error))?;
+    let registry = Registry::from_environment().map_err(Error::Registry)?;
+    let (json, pool) = registry.fetch(package, group).await.map_err(|error| pull_error(&what, error))?;
     material(manifest(&json, group, &what)?, pool, &what)
 }
 

@@ -3,8 +3,8 @@ use http::GetError;
 /// Why a package was not published or fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The registry's url is not `https`, nor on this machine.
-    #[error("the registry's url is neither https nor on this machine")]
+    /// A url, the registry's or one that it gives, is not `https`, nor on this machine.
+    #[error("a url of the registry is neither https nor on this machine")]
     Url,
     /// There is no such package or version. Registries say so as well to who may not see it.
     #[error("no such package or version, or the token may not see it")]
@@ -35,7 +35,7 @@ impl Error {
         match self {
             Self::Conflict | Self::Unreachable(_) => true,
             Self::Status(status) => http::is_worth_another(*status),
-            _ => false,
+            Self::Url | Self::Missing | Self::Unauthorized | Self::Malformed(_) | Self::Integrity => false,
         }
     }
 

@@ -84,6 +84,8 @@ impl V1Request {
     /// failed, over the same number of bytes; comparisons are in constant time. What differs is what the sender knows
     /// himself: how long his payload is, and whether `data` is a number below the key's modulus.
     ///
+    /// `arns` is what the ARNs of this deployment's secrets begin with; empty where no ARN is to be understood.
+    ///
     /// # Errors
     /// The first thing that was wrong.
     pub fn verify<'a>(
@@ -91,6 +93,7 @@ impl V1Request {
         keys: impl IntoIterator<Item = &'a ServerKey>,
         group: &Group,
         pools: impl IntoIterator<Item = &'a Pool>,
+        arns: &str,
     ) -> Result<VerifiedExchange, Refusal> {
         let (mut kid, mut message_key) = (None, Secret::new(array(&SystemRandom)));
         for key in keys {
@@ -101,7 +104,7 @@ impl V1Request {
 
         let (plaintext, padded) = cipher::open(&message_key, &self.payload);
         let stand_in = Message::stand_in();
-        let Message { hash, intervals, want } = Message::parse(plaintext.expose()).unwrap_or(stand_in);
+        let Message { hash, intervals, want } = Message::parse(plaintext.expose(), arns).unwrap_or(stand_in);
 
         let (mut fit, mut pool_id) = (false, None);
         for pool in pools {

@@ -142,7 +142,8 @@ impl<P: Ports> Broker<P> {
         let clock = &self.adapters.clock;
         let source = self.groups.get(group).ok_or(Refusal::UnknownPool)?;
         let verify = |keys: &ServerKeys, material: &Material| {
-            request.verify(keys.live(), group, material.all_accepted(clock.unix_seconds()))
+            let pools = material.all_accepted(clock.unix_seconds());
+            request.verify(keys.live(), group, pools, &self.config.secret_arns)
         };
         let (keys, material) = tokio::try_join!(self.keys.get(clock), source.get(clock))?;
         let refusal = match verify(&keys, &material) {

@@ -12,6 +12,8 @@ pub struct Config {
     pub groups: Vec<Group>,
     /// `V1_GROUP`: the group whose pool v1 clients hold; empty: there are none.
     pub v1_group: Option<Group>,
+    /// `SECRET_ARNS`: what the ARNs of this account's and region's secrets begin with, for v1 clients that name one so.
+    pub secret_arns: String,
     /// `KEY_SECRET`: name of the server key's secret. Nothing under its path is ever released.
     pub key_secret: String,
     /// `ROLES`: a JSON object of role aliases.
@@ -65,6 +67,7 @@ impl Config {
             audience: required("AUDIENCE")?,
             v1_group: v1_group.map(|group| group.ok_or(ConfigError("V1_GROUP"))).transpose()?,
             groups,
+            secret_arns: variable("SECRET_ARNS").unwrap_or_default(),
             key_secret: required("KEY_SECRET")
                 .and_then(|name| if name.contains('/') { Ok(name) } else { Err(ConfigError("KEY_SECRET")) })?,
             roles,

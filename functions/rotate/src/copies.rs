@@ -1,14 +1,20 @@
 //! What is made of a committed generation for clients that look elsewhere than under `groups/`.
 
+use std::time::Duration;
+
 use ports::{Fault, Precondition, PublishMaterial, ReadObject, ReadSecret, VersionSelector, WriteObject, chain};
 use protocol::{Group, MAX_POOL_BYTES, Manifest, Pool, Secret, SecretValue};
 use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
 
 use crate::Npm;
 
 /// Where v1 clients look for the pool, and for the server key.
 const V1_POOL: &str = "info2048.bin";
 const V1_PUBLIC_KEY: &str = "public.pem";
+
+/// How long publishing may take, all packages together: the rotation's caller waits for it.
+const PUBLISH_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A group's material in an npm registry, or why it is not there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -43,6 +49,7 @@ pub(crate) async fn publish(
     secrets: &impl ReadSecret,
     registry: &impl PublishMaterial,
 ) -> Vec<Published> {
+    let deadline = Instant::now() + PUBLISH_PATIENCE;
     let mut published = Vec::with_capacity(npm.packages.len());
     for (group, package) in &npm.packages {
         let version = async {
@@ -51,7 +58,9 @@ pub(crate) async fn publish(
             let pool = Pool::new(pool.take()).map_err(|_| Fault::Unusable("not a pool"))?;
             registry.publish(package, token, &manifest, &pool).await
         };
-        let (version, failed) = match version.await {
+        let version = timeout_at(deadline, version).await;
+        let version = version.unwrap_or_else(|_| Err(Fault::Unavailable("no answer in time".into())));
+        let (version, failed) = match version {
             Ok(version) => (Some(version), None),
             Err(fault) => {
                 tracing::error!(error = chain(&fault), %group, package, "not published");

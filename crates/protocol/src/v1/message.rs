@@ -29,7 +29,9 @@ struct Wire {
 
 impl Message {
     /// Parses a message; `None` where a member is unknown, missing or malformed.
-    pub(super) fn parse(json: &[u8]) -> Option<Self> {
+    ///
+    /// `arns` is what the ARNs of this deployment's secrets begin with.
+    pub(super) fn parse(json: &[u8], arns: &str) -> Option<Self> {
         // serde takes a list for a structure as well.
         if !json.trim_ascii_start().starts_with(b"{") {
             return None;
@@ -39,7 +41,7 @@ impl Message {
         Some(Self {
             hash: hex::decode(hashval).ok().filter(|_| lower)?.try_into().ok()?,
             intervals: Claimed::parse(&intervals)?,
-            want: Some(want(&credential_source)?),
+            want: Some(want(&credential_source, arns)?),
         })
     }
 
@@ -49,21 +51,31 @@ impl Message {
     }
 }
 
-/// `secretsmanager,<name>[,<version id>[,<stage>]]`; an empty field is an absent one.
-fn want(source: &str) -> Option<Want> {
+/// `secretsmanager,<id>[,<version id>[,<stage>]]`; an empty field is an absent one. The id is a secret's name, or the whole
+/// ARN of one of this account and region, which is taken for the name in it: policy speaks of names.
+fn want(source: &str, arns: &str) -> Option<Want> {
     let mut fields = source.split(',');
     if fields.next()? != STORE {
         return None;
     }
-    let id = fields.next()?.to_owned();
+    let id = fields.next()?;
+    let id = if arns.is_empty() { None } else { id.strip_prefix(arns).and_then(name) }.unwrap_or(id).to_owned();
     let mut field = || fields.next().filter(|field| !field.is_empty()).map(str::to_owned);
     let want = Want::Secret { id, version_id: field(), version_stage: field() };
     (fields.next().is_none() && want.is_well_formed()).then_some(want)
 }
 
+/// The name before the hyphen and six characters with which AWS Secrets Manager ends an ARN.
+fn name(end_of_arn: &str) -> Option<&str> {
+    let (name, suffix) = end_of_arn.rsplit_once('-')?;
+    (suffix.len() == 6 && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ARNS: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:";
 
     #[test]
     fn a_source_names_a_secret_of_secrets_manager() {
@@ -75,13 +87,14 @@ mod tests {
             (format!("secretsmanager,app/db,{id}"), Some(id), None),
             ("secretsmanager,app/db,,AWSPREVIOUS".to_owned(), None, Some("AWSPREVIOUS")),
             (format!("secretsmanager,app/db,{id},AWSCURRENT"), Some(id), Some("AWSCURRENT")),
+            (format!("secretsmanager,{ARNS}app/db-AbCd12,,AWSPREVIOUS"), None, Some("AWSPREVIOUS")),
         ] {
             let expected = Want::Secret {
                 id: "app/db".into(),
                 version_id: version_id.map(str::to_owned),
                 version_stage: version_stage.map(str::to_owned),
             };
-            assert_eq!(want(&source), Some(expected), "{source}");
+            assert_eq!(want(&source, ARNS), Some(expected), "{source}");
         }
         for bad in [
             "",
@@ -90,11 +103,13 @@ mod tests {
             "vault,app/db",
             "SecretsManager,app/db",
             "secretsmanager, app/db",
-            "secretsmanager,arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/db-AbCdEf",
+            "secretsmanager,arn:aws:secretsmanager:eu-west-1:210987654321:secret:app/db-AbCdEf",
+            "secretsmanager,arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/db",
+            "secretsmanager,arn:aws:secretsmanager:eu-west-1:123456789012:secret:-AbCdEf",
             "secretsmanager,app/db,1",
             "secretsmanager,app/db,,AWSCURRENT,more",
         ] {
-            assert_eq!(want(bad), None, "{bad}");
+            assert_eq!(want(bad, ARNS), None, "{bad}");
         }
     }
 
@@ -104,7 +119,7 @@ mod tests {
         let message = |hash: &str, more: &str| {
             format!(r#"{{"hashval":"{hash}","intervals":"0,64,0","credential_source":"secretsmanager,a"{more}}}"#)
         };
-        assert!(Message::parse(message(&hash, "").as_bytes()).is_some());
+        assert!(Message::parse(message(&hash, "").as_bytes(), "").is_some());
         for bad in [
             message(&hash, r#","more":1"#),
             message(&hash, r#","hashval":"""#),
@@ -120,7 +135,7 @@ mod tests {
             "{}".to_owned(),
             String::new(),
         ] {
-            assert!(Message::parse(bad.as_bytes()).is_none(), "{bad}");
+            assert!(Message::parse(bad.as_bytes(), "").is_none(), "{bad}");
         }
     }
 }
