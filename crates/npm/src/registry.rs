@@ -118,7 +118,8 @@ impl Registry {
         let mut url = known.dist.tarball.clone();
         let mut redirects = 0;
         let tarball = loop {
-            if !is_private(&url) {
+            // A registry that is reached by https must not send its client to a server on the client's own machine.
+            if !is_private(&url) || (self.url.scheme() == "https" && url.scheme() != "https") {
                 return Err(Error::Url);
             }
             // The token is for the registry alone.
