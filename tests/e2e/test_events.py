@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from conftest import STACK
+from stack import STACK
 
 EVENTS = pathlib.Path(__file__).parent.parent.parent / "events"
 # The exchange in the events was made for the key of the vectors.

@@ -8,7 +8,7 @@ import urllib.parse
 
 import pytest
 
-from registry import MANIFEST, POOL, described, npm, packed, registry, stand_in
+from registry import MANIFEST, POOL, described, packed, stand_in
 
 
 def assert_refused(npm, done, what=""):

@@ -7,7 +7,7 @@ import time
 
 import boto3
 
-from conftest import STACK
+from stack import STACK
 
 SECRET = {"type": "secret", "id": "app/db"}
 

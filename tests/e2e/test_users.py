@@ -96,10 +96,19 @@ def test_the_key_in_the_secret_is_the_users_and_reads_its_groups_material_alone(
     s3 = session(key).client("s3")
     manifest = s3.get_object(Bucket=stack.bucket, Key="groups/batch/manifest.json")["Body"].read()
     assert json.loads(manifest) == stack.manifest("batch")
+    # What v1 clients read, whose group this is.
+    assert s3.get_object(Bucket=stack.bucket, Key="info2048.bin")["Body"].read() == stack.pool(stack.manifest("batch"))
     for place in ("groups/web/manifest.json", "policies/web.cedar", "groups/batch"):
         assert refused(s3.get_object, Bucket=stack.bucket, Key=place) == "AccessDenied", place
     assert refused(s3.list_objects_v2, Bucket=stack.bucket) == "AccessDenied"
     assert user.iam.list_user_tags(UserName=user.name)["Tags"] == [{"Key": "made-by", "Value": "countersign"}]
+
+
+def test_a_user_of_another_group_reads_nothing_of_the_v1_clients(user, stack):
+    s3 = session(user.create(CLIENT_GROUP="web")).client("s3")
+    assert s3.get_object(Bucket=stack.bucket, Key="groups/web/manifest.json")
+    for place in ("info2048.bin", "public.pem"):
+        assert refused(s3.get_object, Bucket=stack.bucket, Key=place) == "AccessDenied", place
 
 
 def test_run_again_it_replaces_the_key_and_leaves_what_no_variable_names(user, tmp_path):
