@@ -70,7 +70,7 @@ pub(crate) struct Get {
 /// those of AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE, by default in ~/.aws; other profiles stay as they are.
 ///
 /// Examples:
-///   countersign configure --profile ci app/users/ci
+///   countersign configure --profile ci app/ci/aws
 ///   countersign configure --profile nightly --role nightly --region eu-west-1
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]

@@ -50,7 +50,7 @@ async fn configure(configure: Configure) -> Result<(), Error> {
             let want = Want::Secret { id, version_id: None, version_stage: None };
             AccessKey::from_secret(&self::secret(common, want).await?.value)?
         }
-        (None, Some(role)) => credentials(common, role, seconds).await?.into(),
+        (None, Some(role)) => credentials(common, role, seconds).await?.try_into()?,
         (None, None) => usage("a secret or --role is required"),
     };
     let path = profile.write(&key, region.as_deref())?;

@@ -65,8 +65,11 @@ pub enum Error {
         #[source]
         source: npm::Error,
     },
-    /// A secret is not of the form `ACCESS_KEY_ID,SECRET_ACCESS_KEY`.
-    #[error("the secret does not hold an access key")]
+    /// There is no place for profiles.
+    #[error("neither HOME nor the variable of the profiles' file is set")]
+    NoHome,
+    /// A secret is not of the form `ACCESS_KEY_ID,SECRET_ACCESS_KEY`, or what came for a role is no access key.
+    #[error("what was received does not hold an access key")]
     NotAnAccessKey,
     /// The federation endpoint gave no token to sign in with.
     #[error("the federation endpoint gave no sign-in token: {0}")]
@@ -147,9 +150,15 @@ impl Error {
             Self::Damaged { .. } => "fetch it again: countersign pull".into(),
             Self::File { .. } => "check the path and who owns it; --material names another folder".into(),
             Self::Pull { source, .. } if source.is::<npm::Error>() => NPM_HINT.into(),
+            Self::Publish { source: npm::Error::Public, .. } => {
+                "make it private in the registry; if a version was published, unpublish it and rotate twice".into()
+            }
             Self::Publish { .. } => NPM_HINT.into(),
             Self::Registry(_) => "NPM_REGISTRY names it; it begins with https://".into(),
-            Self::NotAnAccessKey => "its value must be ACCESS_KEY_ID,SECRET_ACCESS_KEY: see scripts/create-user".into(),
+            Self::NoHome => "AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE name the files".into(),
+            Self::NotAnAccessKey => {
+                "a secret's value must be ACCESS_KEY_ID,SECRET_ACCESS_KEY: see scripts/create-user".into()
+            }
             Self::Federation(_) => {
                 "the role's credentials may be bound to another address, or to another partition: give --region".into()
             }
@@ -201,6 +210,7 @@ impl Error {
             Self::Unavailable { .. } | Self::Unreachable { .. } | Self::TimedOut | Self::FederationUnreachable(_) => 7,
             Self::Url
             | Self::Registry(_)
+            | Self::NoHome
             | Self::Protocol(ClientError::MalformedWant | ClientError::WrongNumberOfWants | ClientError::Oversized) => {
                 2
             }

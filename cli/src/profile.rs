@@ -58,21 +58,28 @@ impl AccessKey {
     pub fn from_secret(value: &SecretValue) -> Result<Self, Error> {
         let text = str::from_utf8(value.expose()).map_err(|_| Error::NotAnAccessKey)?;
         let (id, secret) = text.trim().split_once(',').ok_or(Error::NotAnAccessKey)?;
+        Self::new(id.to_owned(), Secret::new(secret.to_owned()), None)
+    }
+
+    /// Every part is one word: what stood on a line of its own in a profile could name a program to run.
+    fn new(id: String, secret: Secret<String>, session_token: Option<Secret<String>>) -> Result<Self, Error> {
         let valid = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
-        if !valid(id) || !valid(secret) {
-            return Err(Error::NotAnAccessKey);
+        let token = session_token.as_ref().map(Secret::expose);
+        if valid(&id) && valid(secret.expose()) && token.is_none_or(|token| valid(token)) {
+            Ok(Self { id, secret, session_token })
+        } else {
+            Err(Error::NotAnAccessKey)
         }
-        Ok(Self { id: id.to_owned(), secret: Secret::new(secret.to_owned()), session_token: None })
     }
 }
 
-impl From<AwsCredentials> for AccessKey {
-    fn from(credentials: AwsCredentials) -> Self {
-        Self {
-            id: credentials.access_key_id,
-            secret: credentials.secret_access_key,
-            session_token: Some(credentials.session_token),
-        }
+impl TryFrom<AwsCredentials> for AccessKey {
+    type Error = Error;
+
+    /// # Errors
+    /// [`Error::NotAnAccessKey`] where what the broker gave is none.
+    fn try_from(credentials: AwsCredentials) -> Result<Self, Error> {
+        Self::new(credentials.access_key_id, credentials.secret_access_key, Some(credentials.session_token))
     }
 }
 
@@ -83,10 +90,10 @@ impl Profile {
     /// get mode 0600. Not checked: whether another program edits them at the same moment.
     ///
     /// # Errors
-    /// [`Error::File`], [`Error::Damaged`] where a file is not text.
+    /// [`Error::NoHome`], [`Error::File`], [`Error::Damaged`] where a file is not text.
     pub fn write(&self, key: &AccessKey, region: Option<&str>) -> Result<PathBuf, Error> {
         let Self(name) = self;
-        let path = shared_file("AWS_SHARED_CREDENTIALS_FILE", "credentials");
+        let path = shared_file("AWS_SHARED_CREDENTIALS_FILE", "credentials")?;
         let session_token = key.session_token.as_ref().map(|token| token.expose().as_str());
         let settings = [
             ("aws_access_key_id", Some(key.id.as_str())),
@@ -96,15 +103,15 @@ impl Profile {
         edit(&path, name, &settings)?;
         if region.is_some() {
             let section = if name == "default" { name.clone() } else { format!("profile {name}") };
-            edit(&shared_file("AWS_CONFIG_FILE", "config"), &section, &[("region", region)])?;
+            edit(&shared_file("AWS_CONFIG_FILE", "config")?, &section, &[("region", region)])?;
         }
         Ok(path)
     }
 }
 
-fn shared_file(variable: &str, name: &str) -> PathBuf {
-    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".aws").join(name);
-    env::var_os(variable).filter(|path| !path.is_empty()).map_or_else(home, PathBuf::from)
+fn shared_file(variable: &str, name: &str) -> Result<PathBuf, Error> {
+    let setting = |name: &str| env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+    setting(variable).or_else(|| Some(setting("HOME")?.join(".aws").join(name))).ok_or(Error::NoHome)
 }
 
 fn edit(path: &Path, section: &str, settings: &[(&str, Option<&str>)]) -> Result<(), Error> {
@@ -187,6 +194,21 @@ mod tests {
         assert_eq!((key.id.as_str(), key.secret.expose().as_str()), ("AKIAEXAMPLE", "abc/def+ghi="));
         for bad in ["", ",", "AKIAEXAMPLE", "AKIAEXAMPLE,", ",secret", "a,b,c", "a,b\n[c]", "a b,c"] {
             assert!(matches!(read(bad), Err(Error::NotAnAccessKey)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_brokers_credentials_can_not_add_lines() {
+        let credentials = |token: &str| AwsCredentials {
+            role: "deploy".into(),
+            access_key_id: "ASIAEXAMPLE".into(),
+            secret_access_key: Secret::new("secret".into()),
+            session_token: Secret::new(token.into()),
+            expires_at: 0,
+        };
+        assert!(AccessKey::try_from(credentials("IQoJb3JpZ2luX2VjE//==")).is_ok());
+        for bad in ["", "x\n[default]\ncredential_process = /bin/true", "x y", "x\r"] {
+            assert!(matches!(AccessKey::try_from(credentials(bad)), Err(Error::NotAnAccessKey)), "{bad}");
         }
     }
 

@@ -29,11 +29,11 @@ def profile(home, name, file="credentials"):
 
 
 def test_a_secret_becomes_a_profile_beside_those_that_are_there(cli, home, stack):
-    boto3.client("secretsmanager").create_secret(Name="app/users/ci", SecretString="AKIAEXAMPLE,abc/def+ghi\n")
+    boto3.client("secretsmanager").create_secret(Name="app/ci/aws", SecretString="AKIAEXAMPLE,abc/def+ghi\n")
     credentials = home / ".aws/credentials"
     credentials.write_text("# mine\n[default]\naws_access_key_id = AKIAMINE\n\n[ci]\naws_session_token = old\n")
     cli.pull()
-    done = configured(cli, home, "--profile", "ci", "--region", "eu-west-1", "app/users/ci")
+    done = configured(cli, home, "--profile", "ci", "--region", "eu-west-1", "app/ci/aws")
     assert done.returncode == 0, done.stderr
     assert "abc/def+ghi" not in (done.stdout + done.stderr).decode()
     assert profile(home, "ci") == {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "abc/def+ghi"}

@@ -35,7 +35,7 @@ def works(stack):
     stack.restart("exchange")
     try:
         report = stack.rotate()
-        if any("deleted_pool_id" not in rotated for rotated in report["rotated"]):
+        if "v1_copies_failed" in report or any("deleted_pool_id" not in rotated for rotated in report["rotated"]):
             return False
         # An exchange of each kind, and a denial that shows that policies were read.
         wants = [SECRET, {"type": "aws", "role": "deploy"}]

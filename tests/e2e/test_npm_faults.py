@@ -29,6 +29,15 @@ def test_who_has_no_right_token_gets_nothing_and_leaves_nothing(npm, registry, t
         assert token.encode() not in done.stdout + done.stderr + refused.stdout + refused.stderr
 
 
+def test_a_package_that_anybody_can_read_is_told_and_not_published_to_again(npm, registry, stack):
+    npm.package = npm.package.replace("@tests", "@public")
+    for _ in range(2):
+        done = npm.publish()
+        assert done.returncode == 3 and b"can be read without a token" in done.stderr, done.stderr
+        stack.rotate()
+    assert registry.versions(npm.package) == ["1.0.0"]
+
+
 def test_a_token_that_no_header_can_hold_is_not_shown(npm):
     done = npm.pull(NPM_TOKEN="npm_Half\nnpm_TheOtherHalf")
     assert done.returncode in (2, 3)

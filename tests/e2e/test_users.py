@@ -22,7 +22,7 @@ class User:
     """One user of the scripts, and what AWS has of it."""
 
     def __init__(self, name):
-        self.name, self.secret = name, f"app/users/{name}"
+        self.name, self.secret = name, f"users/{name}"
         self.iam, self.secrets = boto3.client("iam"), boto3.client("secretsmanager")
 
     def run(self, script, **variables):

@@ -16,6 +16,7 @@ VALUE = b"correct horse battery staple"
 NOT_FOUND = '{"message":"not found"}'
 SIZE = 2048 * 2049
 WHOLE_LINES = [(0, 2048, line) for line in range(64)]
+LINE_ENDS = [(2048 + 2049 * line, 2049 + 2049 * line, 0) for line in range(64)]
 
 
 class Client:
@@ -125,12 +126,13 @@ def with_a_tab(payload):
 
 
 GRANTED = {
-    "64 positions": {"intervals": [(0, 64, 5)]},
-    "64 positions backwards": {"intervals": [(64, 0, 5)]},
-    "64 intervals of one character": {"intervals": [(7, 8, line) for line in range(64)]},
-    "overlapping in 64 positions": {"intervals": [(0, 40, 5), (20, 64, 5), (10, 50, 5)]},
+    "64 positions": {"intervals": [(0, 64, 0)]},
+    "64 positions and a line end": {"intervals": [(1984, 2049, 0)]},
+    "64 positions backwards": {"intervals": [(64, 0, 0)]},
+    "64 intervals of one character": {"intervals": [(70, 71, line) for line in range(64)]},
+    "overlapping in 64 positions": {"intervals": [(0, 40, 0), (20, 64, 0), (10, 50, 0)]},
     "as much text as there may be": {"intervals": WHOLE_LINES},
-    "up to the end": {"intervals": [(SIZE - 64, SIZE, 0)]},
+    "up to the end": {"intervals": [(SIZE - 65, SIZE, 0)]},
     "a tab for a space": {"encrypt": lambda key, padded: with_a_tab(encrypt(key, padded))},
 }
 
@@ -194,8 +196,11 @@ REFUSED = {
         "one of them out of range": of(intervals=[(0, 64, 5), (5, 9, 2049)]),
         "one character": of(intervals=[(7, 8, 5)]),
         "one character many times": of(intervals=[(7, 8, 5)] * 64),
-        "63 positions": of(intervals=[(0, 63, 5)]),
-        "overlapping in 63 positions": of(intervals=[(0, 40, 5), (20, 63, 5), (10, 50, 5)]),
+        "63 positions": of(intervals=[(0, 63, 0)]),
+        "63 positions and line ends": of(intervals=[(0, 63, 0), *LINE_ENDS[:63]]),
+        "line ends, which everybody knows": lambda client: client.body(
+            pool=b"", intervals=LINE_ENDS, hashval=lambda _: hashlib.sha256(b"\n" * 64).hexdigest()),
+        "overlapping in 63 positions": of(intervals=[(0, 40, 0), (20, 63, 0), (10, 50, 0)]),
         "65 intervals": of(intervals=[(0, 64, line) for line in range(65)]),
         "too much text": of(intervals=WHOLE_LINES[1:] + [(0, 2049, 0)]),
     },

@@ -3,8 +3,11 @@
 usage: ../../.tools/client/bin/python generate_v1.py
 """
 
+import hashlib
 import json
 import pathlib
+import secrets
+import string
 import sys
 
 from Crypto.PublicKey import RSA
@@ -13,10 +16,17 @@ here = pathlib.Path(__file__).parent
 sys.path.insert(0, str(here.parent / "e2e"))
 import v1_client as client  # noqa: E402
 
-POOL = (here / "pool.bin").read_bytes()
+POOL = here / "v1-pool.bin"
+if not POOL.exists():
+    # As a rotation makes them, with fewer lines.
+    lines = ("".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(2048)) for _ in range(66))
+    POOL.write_text("".join(line + "\n" for line in lines))
+POOL = POOL.read_bytes()
 PUBLIC_KEY = RSA.import_key((here / "server-key.pem").read_text()).public_key().export_key()
 OTHER_KEY = RSA.generate(2048).public_key().export_key()
 INTERVALS = [(3, 90, 0), (100, 40, 7), (0, 32, 12)]
+# What everybody knows of a pool: where its lines end.
+LINE_ENDS = [(2048 + 2049 * line, 2049 + 2049 * line, 0) for line in range(64)]
 
 
 def request(intervals=INTERVALS, public_key=PUBLIC_KEY, **changes):
@@ -46,6 +56,7 @@ CASES = {
     "unfit_intervals-empty": request(intervals=[(0, 0, 0)]),
     "unfit_intervals-one_character": request(intervals=[(7, 8, 5)] * 64),
     "unfit_intervals-beyond_the_end": request(intervals=[*INTERVALS, (0, 64, 9999)]),
+    "unfit_intervals-line_ends": request(intervals=LINE_ENDS, hashval=lambda _: hashlib.sha256(b"\n" * 64).hexdigest()),
     "unfit_intervals-65": request(intervals=[(0, 64, 0)] * 65),
     "bad_proof-empty_hash": request(hashval=lambda _: client.hashval(b"")),
     "bad_proof-other_text": request(hashval=lambda text: client.hashval(text + b".")),

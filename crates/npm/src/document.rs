@@ -95,6 +95,11 @@ pub(crate) struct KnownVersion {
 }
 
 impl Generation {
+    /// Whether this is a later one of the same group.
+    pub(crate) fn is_after(&self, other: &Self) -> bool {
+        self.group == other.group && self.generation > other.generation
+    }
+
     pub(crate) fn of(manifest: &Manifest) -> Self {
         Self {
             group: manifest.group.to_string(),

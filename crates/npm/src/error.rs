@@ -12,6 +12,12 @@ pub enum Error {
     /// The registry wants another token.
     #[error("the registry does not accept the token")]
     Unauthorized,
+    /// Publishing takes a token.
+    #[error("there is no token to publish with")]
+    NoToken,
+    /// Whoever reads the package is the group.
+    #[error("the package can be read without a token")]
+    Public,
     /// Somebody else published at the same moment.
     #[error("somebody else published this version")]
     Conflict,
@@ -35,7 +41,13 @@ impl Error {
         match self {
             Self::Conflict | Self::Unreachable(_) => true,
             Self::Status(status) => http::is_worth_another(*status),
-            Self::Url | Self::Missing | Self::Unauthorized | Self::Malformed(_) | Self::Integrity => false,
+            Self::Url
+            | Self::Missing
+            | Self::Unauthorized
+            | Self::NoToken
+            | Self::Public
+            | Self::Malformed(_)
+            | Self::Integrity => false,
         }
     }
 

@@ -12,8 +12,8 @@ use crate::{Error, PackageName, document::PackageJson};
 /// The largest package that is fetched, as it comes.
 pub(crate) const MAX_PACKED_BYTES: usize = 2 * MAX_POOL_BYTES;
 
-/// The most that is unpacked of one.
-const MAX_UNPACKED_BYTES: u64 = 4 * MAX_POOL_BYTES as u64;
+/// The most that is unpacked of one: the largest pool, and room for the rest.
+const MAX_UNPACKED_BYTES: u64 = (MAX_POOL_BYTES + 4 * 1024 * 1024) as u64;
 
 /// The folder that everything in a package is in.
 const FOLDER: &str = "package";

@@ -27,6 +27,8 @@ fn fault(error: Error) -> Fault {
         Error::Conflict => Fault::Conflict,
         Error::Missing
         | Error::Url
+        | Error::NoToken
+        | Error::Public
         | Error::Status(_)
         | Error::Unreachable(_)
         | Error::Malformed(_)

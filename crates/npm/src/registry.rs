@@ -1,6 +1,6 @@
 use std::env;
 
-use http::{Fetched, Http, MAX_TRIES, body, is_private, pause};
+use http::{Fetched, GetError, Http, MAX_TRIES, body, is_private, pause};
 use protocol::{Group, Manifest, Pool, Secret};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use semver::Version;
@@ -64,12 +64,18 @@ impl Registry {
 
     /// Publishes a group's material as the next patch version, unless the latest version holds this generation.
     ///
+    /// A package that can be read without a token is refused. Whether a new one can be is known once it is there: then
+    /// [`Error::Public`] says that the pool is out.
+    ///
     /// # Errors
-    /// What the last try ended with.
+    /// [`Error::NoToken`], [`Error::Public`]; what the last try ended with.
     pub async fn publish(&self, name: &PackageName, manifest: &Manifest, pool: &Pool) -> Result<Publication, Error> {
+        if self.token.is_none() {
+            return Err(Error::NoToken);
+        }
         let mut tries = 1;
         loop {
-            match self.publish_once(name, manifest, pool).await {
+            match self.publish_once(name, manifest, pool, tries).await {
                 Err(error) if tries < MAX_TRIES && error.is_worth_another_try() => {
                     tokio::time::sleep(pause(tries, None)).await;
                 }
@@ -79,18 +85,30 @@ impl Registry {
         }
     }
 
-    async fn publish_once(&self, name: &PackageName, manifest: &Manifest, pool: &Pool) -> Result<Publication, Error> {
+    async fn publish_once(
+        &self,
+        name: &PackageName,
+        manifest: &Manifest,
+        pool: &Pool,
+        tries: u32,
+    ) -> Result<Publication, Error> {
         let there = match self.packument(name).await {
             Err(Error::Missing) => None,
             there => Some(there?),
         };
+        let ours = Generation::of(manifest);
         let latest = there.as_ref().and_then(|there| there.version(None));
         if let Some((version, known)) = latest
-            && known.countersign.as_ref() == Some(&Generation::of(manifest))
+            && let Some(theirs) = &known.countersign
+            // Who lost a race against a later generation must not publish the earlier one after it.
+            && (*theirs == ours || (tries > 1 && theirs.is_after(&ours)))
         {
             return Ok(Publication { version: version.clone(), is_new: false });
         }
-        let version = there.map_or(FIRST, |there| there.next_version());
+        if there.is_some() {
+            self.refuse_public(name).await?;
+        }
+        let version = there.as_ref().map_or(FIRST, Packument::next_version);
         let package = Packed::new(name, version.clone(), manifest, pool)?;
         let document = Publish::new(&package, &self.url).ok_or(Error::Url)?;
         let document = serde_json::to_vec(&document).expect("a document serializes");
@@ -100,12 +118,25 @@ impl Registry {
         let answer = put.send().await.map_err(Error::Unreachable)?;
         let status = answer.status();
         if status.is_success() {
+            if there.is_none() {
+                self.refuse_public(name).await?;
+            }
             return Ok(Publication { version, is_new: true });
         }
         // Registries do not agree on the status for a version that is there.
         let text = body(answer, 4096).await.ok().flatten().unwrap_or_default();
         let is_there = String::from_utf8_lossy(&text).contains("previously published");
         Err(if is_there { Error::Conflict } else { Error::of_status(status.as_u16()) })
+    }
+
+    /// Registries decide by their own settings who may read a package, whatever its publisher asks for.
+    async fn refuse_public(&self, name: &PackageName) -> Result<(), Error> {
+        match self.http.get(&self.at(name)?, &HeaderMap::new(), MAX_PACKUMENT_BYTES).await {
+            Ok(Fetched::Body(_)) | Err(GetError::TooLarge) => Err(Error::Public),
+            // Elsewhere one signs in.
+            Ok(Fetched::Elsewhere(_)) | Err(GetError::Status(_)) => Ok(()),
+            Err(error @ GetError::Unreachable(_)) => Err(error.into()),
+        }
     }
 
     /// Fetches a package and gives a group's manifest and pool out of it, as they were published.

@@ -16,7 +16,7 @@ struct Vector {
 fn every_vector_ends_with_its_verdict() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors");
     let key = ServerKey::from_pem(&fs::read_to_string(folder.join("server-key.pem")).unwrap()).unwrap();
-    let pool = Pool::new(fs::read(folder.join("pool.bin")).unwrap()).unwrap();
+    let pool = Pool::new(fs::read(folder.join("v1-pool.bin")).unwrap()).unwrap();
     let group = "web".parse().unwrap();
     let mut verdicts = std::collections::BTreeSet::new();
     for entry in fs::read_dir(folder.join("v1")).unwrap() {

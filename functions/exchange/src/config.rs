@@ -20,6 +20,9 @@ pub struct Config {
     pub roles: BTreeMap<String, RoleAlias>,
     /// `AUDIT_DAYS`: how long a row of the ledger is kept.
     pub audit_days: u64,
+    /// Refusals on the v1 wire are answered at a multiple of this after they came, so that the time does not tell how far they
+    /// came.
+    pub v1_refusal_grid: Duration,
     /// How long an exchange may take before it is given up; below the function's own time-out.
     pub deadline: Duration,
 }
@@ -72,6 +75,7 @@ impl Config {
                 .and_then(|name| if name.contains('/') { Ok(name) } else { Err(ConfigError("KEY_SECRET")) })?,
             roles,
             audit_days: required("AUDIT_DAYS")?.parse().map_err(|_| ConfigError("AUDIT_DAYS"))?,
+            v1_refusal_grid: Duration::from_millis(100),
             deadline: Duration::from_secs(8),
         })
     }

@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::{Body, to_bytes},
@@ -7,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use protocol::{Group, MAX_REQUEST_BYTES, V1_REFUSAL, V1Request, Wire};
+use tokio::time::sleep;
 use web::Caller;
 
 use crate::{Broker, Ports, checks::check};
@@ -47,19 +51,31 @@ pub(crate) async fn verify<P: Ports>(
     caller: Caller,
     body: Body,
 ) -> Response {
+    let began = Instant::now();
     let verified = async {
         let body = to_bytes(body, MAX_REQUEST_BYTES).await;
         broker.verify_v1(&group, &body.map_or_else(|_| V1Request::oversized(), |body| V1Request::parse(&body))).await
     };
     let (status, answer) = match check(&broker, &caller, Wire::V1, verified).await {
         Ok(answer) => (StatusCode::CREATED, answer),
-        Err(_) => (StatusCode::NOT_FOUND, V1_REFUSAL.to_owned()),
+        Err(_) => {
+            sleep(until_next(broker.config.v1_refusal_grid, began.elapsed())).await;
+            (StatusCode::NOT_FOUND, V1_REFUSAL.to_owned())
+        }
     };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     (status, headers, answer).into_response()
+}
+
+/// How long it is from `elapsed` to the next multiple of `grid`.
+fn until_next(grid: Duration, elapsed: Duration) -> Duration {
+    match grid.as_nanos() {
+        0 => Duration::ZERO,
+        grid => Duration::from_nanos(u64::try_from(grid - elapsed.as_nanos() % grid).unwrap_or_default()),
+    }
 }
 
 /// The same where a stage was part of the older service's path.
@@ -75,3 +91,17 @@ pub(crate) async fn verify<P: Ports>(
 )]
 #[expect(dead_code, reason = "for openapi.json: the router takes `verify` for both")]
 const fn stage_verify() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_end_on_the_grid() {
+        let grid = Duration::from_millis(100);
+        for (elapsed, left) in [(0, 100), (1, 99), (99, 1), (100, 100), (130, 70)] {
+            assert_eq!(until_next(grid, Duration::from_millis(elapsed)), Duration::from_millis(left), "{elapsed}");
+        }
+        assert_eq!(until_next(Duration::ZERO, grid), Duration::ZERO);
+    }
+}

@@ -5,6 +5,7 @@ mod fixture;
 
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::http::{Method, StatusCode};
 use fixture::{
     Answered, KEY_SECRET, VALUE, World,
@@ -72,6 +73,12 @@ async fn whatever_is_wrong_gets_the_one_refusal() {
     let message = client.message("app/db");
     let text = String::from_utf8(message.clone()).unwrap();
     let hash = client.hash(INTERVALS);
+    // Where lines end, and what stands there, everybody knows.
+    let line_ends: Vec<String> =
+        (0..64).map(|line| format!("{},{},0", 2048 + 2049 * line, 2049 + 2049 * line)).collect();
+    let (line_ends, their_hash) = (line_ends.join("|"), hex::encode(digest(&SHA256, &[b'\n'; 64])));
+    let line_ends = text.replace(INTERVALS, &line_ends).replace(&hash, &their_hash);
+    let stranger_to_the_pool = client.body(line_ends.as_bytes());
     let broken_padding = [padded(&message).as_slice(), &[17; 16]].concat();
     let whole = client.body(&message);
     let [data, payload] = parts(&whole);
@@ -93,6 +100,7 @@ async fn whatever_is_wrong_gets_the_one_refusal() {
         ("unfit_intervals", client.body(text.replace(INTERVALS, "0,0,0").as_bytes())),
         ("unfit_intervals", client.body(text.replace(INTERVALS, "0,1,0").as_bytes())),
         ("unfit_intervals", client.body(text.replace(INTERVALS, "0,100,9999999").as_bytes())),
+        ("unfit_intervals", stranger_to_the_pool),
         ("bad_proof", client.body(text.replace(&hash, &"0".repeat(64)).as_bytes())),
         ("bad_proof", client.body(text.replace(INTERVALS, "4,90,0|100,40,7|0,32,12").as_bytes())),
     ] {

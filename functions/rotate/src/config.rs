@@ -1,5 +1,6 @@
 use std::num::NonZeroU64;
 
+use npm::PackageName;
 use protocol::{Group, KeySize};
 
 /// What a deployment decides, from environment variables that `template.yaml` sets.
@@ -19,15 +20,16 @@ pub struct Config {
     pub url_parameter: String,
     /// `V1_GROUP`: the group whose material is copied to where v1 clients look for it; empty: none.
     pub v1_group: Option<Group>,
-    /// `NPM_PACKAGES` and `NPM_TOKEN_SECRET`, where both are there.
+    /// `NPM_PACKAGES` and `NPM_TOKEN_SECRET`, where anything is to be published.
     pub npm: Option<Npm>,
 }
 
 /// What is published to an npm registry.
 #[derive(Clone, Debug)]
 pub struct Npm {
-    /// Groups and the packages of their material: `group=@scope/name`, separated by commas.
-    pub packages: Vec<(Group, String)>,
+    /// Groups and the packages of their material: `group=@scope/name`, separated by commas. Each group has its own, since whoever
+    /// reads a package is the group.
+    pub packages: Vec<(Group, PackageName)>,
     /// Name of the secret that holds the registry's token.
     pub token_secret: String,
 }
@@ -48,14 +50,12 @@ impl Config {
         let groups = Group::parse_list(&required("GROUPS")?).ok_or(ConfigError("GROUPS"))?;
         let known = |name: &str| groups.iter().find(|group| group.as_str() == name).cloned();
         let v1_group = optional("V1_GROUP").map(|name| known(&name).ok_or(ConfigError("V1_GROUP"))).transpose()?;
-        let package =
-            |entry: &str| entry.split_once('=').and_then(|(group, name)| Some((known(group)?, name.to_owned())));
-        let npm = match (optional("NPM_PACKAGES"), optional("NPM_TOKEN_SECRET")) {
-            (Some(packages), Some(token_secret)) => {
-                let packages = packages.split(',').map(package).collect::<Option<_>>();
-                Some(Npm { packages: packages.ok_or(ConfigError("NPM_PACKAGES"))?, token_secret })
+        let npm = match optional("NPM_PACKAGES") {
+            Some(packages) => {
+                let packages = packages_of(&packages, &groups).ok_or(ConfigError("NPM_PACKAGES"))?;
+                Some(Npm { packages, token_secret: required("NPM_TOKEN_SECRET")? })
             }
-            _ => None,
+            None => None,
         };
         let bits: u32 = required("KEY_BITS")?.parse().map_err(|_| ConfigError("KEY_BITS"))?;
         Ok(Self {
@@ -68,5 +68,34 @@ impl Config {
             accept_seconds: required("ACCEPT_SECONDS")?.parse().map_err(|_| ConfigError("ACCEPT_SECONDS"))?,
             url_parameter: required("URL_PARAMETER")?,
         })
+    }
+}
+
+/// Reads `group=@scope/name,...`; `None` where a group does not exist, a name is not valid, or either stands twice.
+fn packages_of(text: &str, groups: &[Group]) -> Option<Vec<(Group, PackageName)>> {
+    let mut packages: Vec<(Group, PackageName)> = Vec::new();
+    for entry in text.split(',') {
+        let (group, name) = entry.split_once('=')?;
+        let group = groups.iter().find(|known| known.as_str() == group)?;
+        let name: PackageName = name.parse().ok()?;
+        if packages.iter().any(|(known, package)| known == group || *package == name) {
+            return None;
+        }
+        packages.push((group.clone(), name));
+    }
+    Some(packages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_group_has_a_package_of_its_own() {
+        let groups = ["web".parse().unwrap(), "batch".parse().unwrap()];
+        assert_eq!(packages_of("web=@acme/web,batch=@acme/batch", &groups).unwrap().len(), 2);
+        for bad in ["", "web", "edge=@acme/edge", "web=keys", "web=@acme/a,batch=@acme/a", "web=@acme/a,web=@acme/b"] {
+            assert_eq!(packages_of(bad, &groups), None, "{bad}");
+        }
     }
 }

@@ -31,11 +31,17 @@ pub struct Published {
     pub failed: Option<String>,
 }
 
-/// Copies a group's pool and server key to where v1 clients look for them.
+/// Copies a group's pool and server key to where v1 clients look for them; gives the reason where they could not be.
 ///
 /// The two are written one after the other. Who reads in between has the old key or the old pool, which are accepted with
 /// the new one.
-pub(crate) async fn copy_for_v1(objects: &(impl ReadObject + WriteObject), group: &Group) -> Result<(), Fault> {
+pub(crate) async fn copy_for_v1(objects: &(impl ReadObject + WriteObject), group: &Group) -> Option<String> {
+    let fault = copy(objects, group).await.err()?;
+    tracing::error!(error = chain(&fault), %group, "not copied for v1 clients");
+    Some(chain(&fault))
+}
+
+async fn copy(objects: &(impl ReadObject + WriteObject), group: &Group) -> Result<(), Fault> {
     let (manifest, mut pool) = material(objects, group).await?;
     let pem = manifest.server_key.to_pem().map_err(|_| Fault::Unusable("manifest without a server key"))?;
     objects.write(V1_POOL, pool.take(), "text/plain", Precondition::None).await?;
@@ -52,11 +58,12 @@ pub(crate) async fn publish(
     let deadline = Instant::now() + PUBLISH_PATIENCE;
     let mut published = Vec::with_capacity(npm.packages.len());
     for (group, package) in &npm.packages {
+        let package = package.to_string();
         let version = async {
             let token = token(secrets, &npm.token_secret).await?;
             let (manifest, mut pool) = material(objects, group).await?;
             let pool = Pool::new(pool.take()).map_err(|_| Fault::Unusable("not a pool"))?;
-            registry.publish(package, token, &manifest, &pool).await
+            registry.publish(&package, token, &manifest, &pool).await
         };
         let version = timeout_at(deadline, version).await;
         let version = version.unwrap_or_else(|_| Err(Fault::Unavailable("no answer in time".into())));
@@ -67,7 +74,7 @@ pub(crate) async fn publish(
                 (None, Some(chain(&fault)))
             }
         };
-        published.push(Published { group: group.to_string(), package: package.clone(), version, failed });
+        published.push(Published { group: group.to_string(), package, version, failed });
     }
     published
 }

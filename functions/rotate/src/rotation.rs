@@ -57,6 +57,9 @@ pub struct Report {
     pub kid: String,
     /// The groups that got a new generation.
     pub rotated: Vec<Rotated>,
+    /// Why v1 clients do not find the generation, where they do not. It is committed all the same; `new_groups_only` copies again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub v1_copies_failed: Option<String>,
     /// What is in the npm registry, where one is configured.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub published: Vec<Published>,
@@ -194,14 +197,15 @@ where
             deleted_pool_id: deleted.map(|id| id.to_string()),
         });
     }
-    if let Some(group) = &config.v1_group {
-        copy_for_v1(&adapters.objects, group).await.map_err(step("copy the material for v1 clients"))?;
-    }
+    let v1_copies_failed = match &config.v1_group {
+        Some(group) => copy_for_v1(&adapters.objects, group).await,
+        None => None,
+    };
     let published = match &config.npm {
         Some(npm) => publish(npm, &adapters.objects, &adapters.secrets, &adapters.registry).await,
         None => Vec::new(),
     };
-    Ok(Report { new_server_key, kid: server_key.kid().to_string(), rotated, published })
+    Ok(Report { new_server_key, kid: server_key.kid().to_string(), rotated, v1_copies_failed, published })
 }
 
 async fn manifest(objects: &impl ReadObject, group: &Group) -> Result<(Manifest, ETag), RotateError> {

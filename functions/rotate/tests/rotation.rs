@@ -87,7 +87,8 @@ async fn v1_clients_find_the_pool_and_the_key_of_their_group() {
     let config = Config { v1_group: Some("batch".parse().unwrap()), ..config(&["web", "batch"]) };
     for order in [Order::default(), Order::default(), Order { new_groups_only: true, ..Order::default() }] {
         world.objects.remove("public.pem");
-        rotate(&config, order, &world, &SystemRandom).await.unwrap();
+        let report = rotate(&config, order, &world, &SystemRandom).await.unwrap();
+        assert_eq!(report.v1_copies_failed, None);
         let manifest = manifest(&world.objects, "batch");
         assert_eq!(world.objects.peek("info2048.bin"), world.objects.peek(&manifest.pool.key));
         let pem = String::from_utf8(world.objects.peek("public.pem").unwrap()).unwrap();
@@ -106,7 +107,10 @@ async fn without_v1_clients_nothing_is_copied() {
 #[tokio::test]
 async fn a_rotation_publishes_what_it_committed_and_goes_through_where_it_can_not() {
     let world = world();
-    let npm = Npm { packages: vec![("web".parse().unwrap(), "@acme/web".into())], token_secret: "npm-token".into() };
+    let npm = Npm {
+        packages: vec![("web".parse().unwrap(), "@acme/web".parse().unwrap())],
+        token_secret: "npm-token".into(),
+    };
     let config = Config { npm: Some(npm), ..config(&["web", "batch"]) };
     let report = rotate(&config, Order::default(), &world, &SystemRandom).await.unwrap();
     assert_eq!(report.published[0].version, None, "there is no token yet");

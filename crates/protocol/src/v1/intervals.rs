@@ -13,7 +13,8 @@ const LINE: u64 = 2048;
 /// The most intervals.
 const MAX_INTERVALS: usize = 64;
 
-/// The least of distinct places of the pool that intervals cover together.
+/// The least of distinct places of the pool that intervals cover together, line ends not counted: everybody knows what they are
+/// and where.
 const MIN_POSITIONS: usize = 64;
 
 /// The most characters that intervals cover in all: what bounds the work of a request, and what each request takes.
@@ -46,8 +47,10 @@ impl Claimed {
 
     /// The intervals inside this pool: 1 to 64, each from the smaller to before the larger number, both shifted by the
     /// line; `None` where one leaves the pool, where they cover fewer than 64 distinct places, or too many characters.
+    ///
+    /// No intervals fit a pool that they could cover whole: its hash is public.
     pub(super) fn within(&self, pool: &Pool) -> Option<Intervals> {
-        if self.0.len() > MAX_INTERVALS {
+        if self.0.len() > MAX_INTERVALS || pool.expose().len() <= MAX_CHARACTERS {
             return None;
         }
         let place = |[a, b, line]: &[u64; 3]| {
@@ -57,7 +60,7 @@ impl Claimed {
             (end <= pool.expose().len()).then_some(start..end)
         };
         let intervals = Intervals(self.0.iter().map(place).collect::<Option<_>>()?);
-        let fits = intervals.positions() >= MIN_POSITIONS && intervals.characters() <= MAX_CHARACTERS;
+        let fits = intervals.characters() <= MAX_CHARACTERS && intervals.positions(pool) >= MIN_POSITIONS;
         fits.then_some(intervals)
     }
 }
@@ -92,13 +95,14 @@ impl Intervals {
         self.0.iter().map(ExactSizeIterator::len).sum()
     }
 
-    /// How many distinct places of the pool they cover.
-    fn positions(&self) -> usize {
+    /// How many distinct places of the pool they cover, line ends not counted.
+    fn positions(&self, pool: &Pool) -> usize {
         let mut sorted: Vec<&Range<usize>> = self.0.iter().collect();
         sorted.sort_unstable_by_key(|interval| interval.start);
         let (mut covered, mut end) = (0, 0);
         for interval in sorted {
-            covered += interval.end.saturating_sub(end.max(interval.start));
+            let fresh = end.max(interval.start)..end.max(interval.end);
+            covered += pool.expose()[fresh].iter().filter(|byte| **byte != b'\n').count();
             end = end.max(interval.end);
         }
         covered
@@ -121,7 +125,20 @@ mod tests {
     }
 
     fn apart(count: usize, length: usize) -> String {
-        (0..count).map(|index| format!("0,{length},{index}")).collect::<Vec<_>>().join("|")
+        (0..count).map(|line| format!("100,{},{line}", 100 + length)).collect::<Vec<_>>().join("|")
+    }
+
+    /// The ends of the first lines, whose places and text everybody knows.
+    fn line_ends(count: usize) -> String {
+        (0..count).map(|line| format!("{},{},0", 2048 + 2049 * line, 2049 + 2049 * line)).collect::<Vec<_>>().join("|")
+    }
+
+    #[test]
+    fn a_pool_that_could_be_covered_whole_takes_no_intervals() {
+        for (size, fits) in [(MIN_POOL_BYTES, false), (MAX_CHARACTERS, false), (MAX_CHARACTERS + 1, true)] {
+            let pool = Pool::new((0..=255).cycle().take(size).collect()).unwrap();
+            assert_eq!(Claimed::parse("0,100,0").unwrap().within(&pool).is_some(), fits, "{size}");
+        }
     }
 
     #[test]
@@ -160,12 +177,16 @@ mod tests {
             ("one_character_many_times", many(64, "0,1,0"), false),
             ("overlapping_in_63_places", "0,40,0|20,63,0|10,50,0".to_owned(), false),
             ("overlapping_in_64_places", "0,40,0|20,64,0|10,50,0".to_owned(), true),
+            ("64_line_ends", line_ends(64), false),
+            ("63_places_and_a_line_end", "1985,2049,0".to_owned(), false),
+            ("64_places_and_a_line_end", "1984,2049,0".to_owned(), true),
+            ("63_places_and_line_ends", format!("0,63,0|{}", line_ends(63)), false),
             ("64_single_places", apart(64, 1), true),
             ("63_single_places", apart(63, 1), false),
             ("65_intervals", apart(65, 64), false),
             ("all_that_may_be", apart(64, 2048), true),
             ("one_more", format!("{}|0,2049,9", apart(63, 2048)), false),
-            ("up_to_the_end", format!("{},{size},0", size - 64), true),
+            ("up_to_the_end", format!("{},{size},0", size - 65), true),
             ("beyond_the_end", format!("{},{},0", size - 64, size + 1), false),
             ("one_of_them_beyond_the_end", format!("0,64,0|{size},{},0", size + 1), false),
             ("a_line_beyond_the_end", "0,64,2049".to_owned(), false),
@@ -179,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_digest_is_that_of_the_joined_text() {
-        let pool = Pool::new((0..=255).cycle().take(MIN_POOL_BYTES).collect()).unwrap();
+        let pool = Pool::new((0..=255).cycle().take(2 * MAX_CHARACTERS).collect()).unwrap();
         let intervals = Claimed::parse("100,0,0|5,10,3").unwrap().within(&pool).unwrap();
         let text = [&pool.expose()[..100], &pool.expose()[3 * 2048 + 5..3 * 2048 + 10]].concat();
         assert_eq!(intervals.digest(&pool).as_slice(), aws_lc_rs::digest::digest(&SHA256, &text).as_ref());
