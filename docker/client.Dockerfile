@@ -4,7 +4,6 @@ ARG VERSION
 ARG REVISION
 LABEL org.opencontainers.image.title="countersign-client" \
       org.opencontainers.image.description="Proves that a container holds its group's pool, and receives what policy allows" \
-      org.opencontainers.image.source="https://github.com/countersign/countersign" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

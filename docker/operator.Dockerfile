@@ -5,7 +5,7 @@ FROM ${BASE}
 WORKDIR /countersign
 COPY tools/ ./
 # What sam needs to build functions goes again: half a gigabyte, and they are built.
-RUN bash -c 'source scripts/lib.sh && use sam client' \
+RUN PIP_NO_CACHE_DIR=1 bash -c 'source scripts/lib.sh && use sam client' \
     && .tools/sam/bin/pip uninstall --quiet --yes cargo-lambda ziglang
 COPY bin/ /usr/local/bin/
 COPY project/ ./
@@ -13,7 +13,6 @@ ARG VERSION
 ARG REVISION
 LABEL org.opencontainers.image.title="countersign-operator" \
       org.opencontainers.image.description="Deploys, tests, rotates and destroys a stack, as ACTION says" \
-      org.opencontainers.image.source="https://github.com/countersign/countersign" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

@@ -54,10 +54,13 @@ use_fast_build() {
   bin=$root/target/$CARGO_BUILD_TARGET/debug
 }
 
-# The client: COUNTERSIGN_BIN, or the one on PATH, or this repository's, built where it must be.
+# The client: COUNTERSIGN_BIN, or this repository's, built where it must be; in an image, where there is no repository, the one
+# on PATH.
 use_countersign() {
-  countersign=${COUNTERSIGN_BIN:-$(command -v countersign || true)}
-  if [[ -z $countersign ]]; then
+  countersign=${COUNTERSIGN_BIN:-}
+  if [[ -z $countersign && ! -e $root/Cargo.toml ]]; then
+    countersign=$(command -v countersign) || die "there is no countersign on PATH: COUNTERSIGN_BIN names one"
+  elif [[ -z $countersign ]]; then
     use_fast_build
     (cd "$root" && cargo build --quiet --package countersign --bin countersign --locked)
     countersign=$bin/countersign
@@ -86,6 +89,19 @@ stop_local_aws() {
 # A port that nothing listens on.
 free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# The group to do something for: CLIENT_GROUP, or the deployed stack's first.
+client_group() {
+  local groups
+  groups=$(parameter Groups)
+  echo "${CLIENT_GROUP:-${groups%%,*}}"
+}
+
+# The value of a parameter of the deployed stack.
+parameter() {
+  aws cloudformation describe-stacks --stack-name "$STACK_NAME" --output text \
+    --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue" || die "stack $STACK_NAME cannot be read"
 }
 
 # The value of an output of the deployed stack.

@@ -29,6 +29,12 @@ struct Partition {
     regional: bool,
 }
 
+/// How regions of partitions begin whose endpoints are not public knowledge.
+const UNKNOWN_PARTITIONS: [&str; 3] = ["us-iso", "eu-iso", "eusc-"];
+
+/// The region whose sign-in endpoint is the partition's own.
+const HOME_REGION: &str = "us-east-1";
+
 /// The last one is every other region's.
 const PARTITIONS: [Partition; 3] = [
     Partition { regions: "cn-", signin: "signin.amazonaws.cn", console: "console.amazonaws.cn", regional: false },
@@ -61,16 +67,24 @@ impl Console {
     /// `federation` is in place of the partition's endpoint.
     ///
     /// # Errors
-    /// [`Error::Url`] where a url would show credentials to others: neither `https` nor on this machine.
+    /// [`Error::Url`] where a url would show credentials to others: neither `https` nor on this machine. [`Error::Partition`]
+    /// where the region is of a partition that is not known here, and not both urls are given.
     pub fn new(region: Option<&str>, destination: Option<&Url>, federation: Option<Url>) -> Result<Self, Error> {
         let host = destination.and_then(Url::host_str);
         let of_host = |partition: &&Partition| host.is_some_and(|host| host.ends_with(partition.console));
         let of_region = |region: &str| PARTITIONS.iter().find(|partition| region.starts_with(partition.regions));
         let partition = region.map_or_else(|| PARTITIONS.iter().find(of_host), of_region).unwrap_or(&PARTITIONS[2]);
-        let in_host = host.and_then(|host| host.strip_suffix(partition.console)?.strip_suffix('.'));
-        let region = region.or(in_host);
+        // Before the console's domain may stand a service or an account, too.
+        let in_host = host.and_then(|host| host.strip_suffix(partition.console)?.strip_suffix('.')?.rsplit('.').next());
+        let region = region.or(in_host.filter(|label| is_region(label)));
+        let is_unknown = |region: &str| UNKNOWN_PARTITIONS.iter().any(|prefix| region.starts_with(prefix));
+        if region.is_some_and(is_unknown) && (federation.is_none() || destination.is_none()) {
+            return Err(Error::Partition);
+        }
         let signin = match region {
-            Some(region) if partition.regional => format!("https://{region}.{}/federation", partition.signin),
+            Some(region) if partition.regional && region != HOME_REGION => {
+                format!("https://{region}.{}/federation", partition.signin)
+            }
             _ => format!("https://{}/federation", partition.signin),
         };
         let home = || {
@@ -122,6 +136,15 @@ impl Console {
     }
 }
 
+/// Whether this has the form of a region's name, as `eu-west-1`.
+fn is_region(label: &str) -> bool {
+    let parts: Vec<&str> = label.split('-').collect();
+    let number = parts.last().is_some_and(|last| last.len() == 1 && last.bytes().all(|byte| byte.is_ascii_digit()));
+    parts.len() >= 3
+        && number
+        && parts[..parts.len() - 1].iter().all(|part| part.bytes().all(|b| b.is_ascii_lowercase()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +183,35 @@ mod tests {
             let console = Console::new(region, destination.map(|url| url.parse().unwrap()).as_ref(), None).unwrap();
             assert_eq!(console.federation.as_str(), format!("https://{federation}/federation"));
             assert_eq!(console.destination.as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn what_stands_before_the_consoles_domain_is_a_region_or_not() {
+        for (host, expected) in [
+            ("us-east-1.console.aws.amazon.com", "signin.aws.amazon.com"),
+            ("s3.console.aws.amazon.com", "signin.aws.amazon.com"),
+            ("123456789012-abcdefgh.eu-west-1.console.aws.amazon.com", "eu-west-1.signin.aws.amazon.com"),
+            ("console.example.com", "signin.aws.amazon.com"),
+        ] {
+            let destination: Url = format!("https://{host}/").parse().unwrap();
+            let console = Console::new(None, Some(&destination), None).unwrap();
+            assert_eq!(console.federation.host_str(), Some(expected), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_region_of_an_unknown_partition_takes_both_urls() {
+        let url = |text: &str| text.parse::<Url>().unwrap();
+        let (destination, federation) =
+            (url("https://console.example.eu/"), url("https://signin.example.eu/federation"));
+        for region in ["eusc-de-east-1", "us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1"] {
+            assert!(matches!(Console::new(Some(region), Some(&destination), None), Err(Error::Partition)), "{region}");
+            assert!(
+                matches!(Console::new(Some(region), None, Some(federation.clone())), Err(Error::Partition)),
+                "{region}"
+            );
+            assert!(Console::new(Some(region), Some(&destination), Some(federation.clone())).is_ok(), "{region}");
         }
     }
 

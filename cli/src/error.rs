@@ -71,6 +71,9 @@ pub enum Error {
     /// A secret is not of the form `ACCESS_KEY_ID,SECRET_ACCESS_KEY`, or what came for a role is no access key.
     #[error("what was received does not hold an access key")]
     NotAnAccessKey,
+    /// The region's console and its sign-in endpoint are not known here.
+    #[error("the sign-in endpoint of this region's partition is not known")]
+    Partition,
     /// The federation endpoint gave no token to sign in with.
     #[error("the federation endpoint gave no sign-in token: {0}")]
     Federation(&'static str),
@@ -155,6 +158,7 @@ impl Error {
             }
             Self::Publish { .. } => NPM_HINT.into(),
             Self::Registry(_) => "NPM_REGISTRY names it; it begins with https://".into(),
+            Self::Partition => "give --federation-url and --destination".into(),
             Self::NoHome => "AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE name the files".into(),
             Self::NotAnAccessKey => {
                 "a secret's value must be ACCESS_KEY_ID,SECRET_ACCESS_KEY: see scripts/create-user".into()
@@ -211,6 +215,7 @@ impl Error {
             Self::Url
             | Self::Registry(_)
             | Self::NoHome
+            | Self::Partition
             | Self::Protocol(ClientError::MalformedWant | ClientError::WrongNumberOfWants | ClientError::Oversized) => {
                 2
             }

@@ -14,6 +14,7 @@ EXPECTED = {
     "exchange/manifest.json": 200,
     "exchange/exchange.json": 401,
     "exchange/refused.json": 401,
+    "exchange/v1_refused.json": 404,
     "rotate/schedule.json": None,
 }
 

@@ -17,9 +17,9 @@ from Crypto.Util.Padding import pad, unpad
 
 
 def draw():
-    """Intervals as the older client draws them."""
+    """Intervals as the older client draws them: four of any length but none."""
     chance = random.SystemRandom()
-    return [tuple(chance.randrange(2048) for _ in range(3)) for _ in range(chance.randint(10, 16))]
+    return [(*chance.sample(range(2048), 2), chance.randrange(2048)) for _ in range(4)]
 
 
 def spell(intervals):

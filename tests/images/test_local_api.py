@@ -54,7 +54,7 @@ def test_it_answers_the_client_and_a_v1_client(api, stack, tmp_path):
         return stack.s3.get_object(Bucket=stack.bucket, Key=key)["Body"].read()
 
     body, key = v1_client.request(material("info2048.bin"), material("public.pem"), f"secretsmanager,{SECRET}")
-    request = urllib.request.Request(f"{api}/verify", data=body, headers={"Content-Type": "application/json"})
+    request = urllib.request.Request(f"{api}/Stage/verify", data=body, headers={"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 201
         assert v1_client.open_answer(answer.read(), key) == VALUE.encode()
@@ -62,3 +62,4 @@ def test_it_answers_the_client_and_a_v1_client(api, stack, tmp_path):
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=60)
     assert (refused.value.code, refused.value.read()) == (404, b'{"message":"not found"}')
+    assert containers(), "the function runs in one"

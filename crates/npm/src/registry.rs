@@ -59,7 +59,10 @@ impl Registry {
     /// As [`Registry::new`].
     pub fn from_environment() -> Result<Self, Error> {
         let setting = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        Self::new(setting("NPM_REGISTRY").as_deref().unwrap_or(DEFAULT_REGISTRY), setting("NPM_TOKEN").map(Secret::new))
+        Self::new(
+            setting("NPM_REGISTRY").as_deref().unwrap_or(DEFAULT_REGISTRY),
+            setting("NPM_TOKEN").map(|token| Secret::new(token.trim().to_owned())),
+        )
     }
 
     /// Publishes a group's material as the next patch version, unless the latest version holds this generation.
@@ -98,15 +101,15 @@ impl Registry {
         };
         let ours = Generation::of(manifest);
         let latest = there.as_ref().and_then(|there| there.version(None));
+        if there.is_some() {
+            self.refuse_public(name).await?;
+        }
         if let Some((version, known)) = latest
             && let Some(theirs) = &known.countersign
             // Who lost a race against a later generation must not publish the earlier one after it.
             && (*theirs == ours || (tries > 1 && theirs.is_after(&ours)))
         {
             return Ok(Publication { version: version.clone(), is_new: false });
-        }
-        if there.is_some() {
-            self.refuse_public(name).await?;
         }
         let version = there.as_ref().map_or(FIRST, Packument::next_version);
         let package = Packed::new(name, version.clone(), manifest, pool)?;
@@ -134,8 +137,9 @@ impl Registry {
         match self.http.get(&self.at(name)?, &HeaderMap::new(), MAX_PACKUMENT_BYTES).await {
             Ok(Fetched::Body(_)) | Err(GetError::TooLarge) => Err(Error::Public),
             // Elsewhere one signs in.
-            Ok(Fetched::Elsewhere(_)) | Err(GetError::Status(_)) => Ok(()),
-            Err(error @ GetError::Unreachable(_)) => Err(error.into()),
+            Ok(Fetched::Elsewhere(_)) | Err(GetError::Status(401 | 403 | 404)) => Ok(()),
+            // Nobody said that it is private.
+            Err(error @ (GetError::Status(_) | GetError::Unreachable(_))) => Err(error.into()),
         }
     }
 

@@ -81,8 +81,9 @@ impl V1Request {
     /// Unwrap under each live key, decrypt, padding, form of the message, intervals, hash over each pool that is accepted.
     ///
     /// The wire names neither key nor pool, so all of them are tried. Every step is done whether or not one before it
-    /// failed, over the same number of bytes; comparisons are in constant time. What differs is what the sender knows
-    /// himself: how long his payload is, and whether `data` is a number below the key's modulus.
+    /// failed; the same number of bytes is hashed, and comparisons are in constant time. What differs is what the sender
+    /// knows himself (how long his payload is, whether `data` is a number below the key's modulus), and the microseconds in
+    /// which a message is parsed.
     ///
     /// `arns` is what the ARNs of this deployment's secrets begin with; empty where no ARN is to be understood.
     ///

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, sync::LazyLock};
 
-use countersign_protocol::{Expected, Pool, SealedRequest, ServerKey};
+use countersign_protocol::{Expected, Pool, SealedRequest, ServerKey, V1Request};
 use proptest::prelude::*;
 
 struct World {
@@ -36,7 +36,22 @@ fn the_request_that_is_altered_below_is_accepted_as_it_is() {
     assert!(accepted(WORLD.request.as_bytes()));
 }
 
+fn accepted_on_v1(body: &[u8]) -> bool {
+    V1Request::parse(body).verify([&WORLD.key], &"web".parse().unwrap(), [&WORLD.pool], "").is_ok()
+}
+
 proptest! {
+    #[test]
+    fn arbitrary_bytes_are_refused_on_the_v1_wire(bytes in prop::collection::vec(any::<u8>(), 0..2048)) {
+        prop_assert!(!accepted_on_v1(&bytes));
+    }
+
+    #[test]
+    fn arbitrary_members_are_refused_on_the_v1_wire(data in "([0-9a-f]{2}){0,300}", payload in "([0-9A-F]{2}){0,300}") {
+        let body = format!(r#"{{"data":"{data}","payload":"{payload}"}}"#);
+        prop_assert!(!accepted_on_v1(body.as_bytes()));
+    }
+
     #[test]
     fn arbitrary_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..2048)) {
         prop_assert!(!accepted(&bytes));

@@ -21,7 +21,7 @@ pub struct Config {
     /// `AUDIT_DAYS`: how long a row of the ledger is kept.
     pub audit_days: u64,
     /// Refusals on the v1 wire are answered at a multiple of this after they came, so that the time does not tell how far they
-    /// came.
+    /// came: longer than a write to the ledger and a look for a new generation usually take.
     pub v1_refusal_grid: Duration,
     /// How long an exchange may take before it is given up; below the function's own time-out.
     pub deadline: Duration,

@@ -34,6 +34,8 @@ async fn every_event_is_answered_as_text_to_the_gateways_caller() {
         let found = answer(&world, name).await;
         assert_eq!((found.0, found.1.as_str()), (status, content_type), "{name}: {}", found.2);
     }
+    let found = answer(&World::with_v1(), "v1_refused.json").await;
+    assert_eq!(found, (404, "application/json".to_owned(), protocol::V1_REFUSAL.to_owned()));
     let rows = world.adapters.ledger.rows();
     let [row] = &rows[..] else { panic!("one exchange was released") };
     assert!(row.record.contains(&("source_ip", "192.0.2.7".to_owned())));

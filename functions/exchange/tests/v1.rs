@@ -129,6 +129,25 @@ async fn what_was_used_is_refused_however_it_is_altered() {
     assert_eq!(world.adapters.ledger.rows().len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn every_refusal_waits_for_the_grid_and_no_grant_does() {
+    let grid = Duration::from_secs(100);
+    let world = World::with_v1_on_a_grid(grid);
+    let pem = public_pem(&world);
+    let mut client = V1Client::new(&pem, world.pool.expose());
+    let (message, denied) = (client.message("app/db"), client.message("ops/root"));
+    let granted = client.body(&message);
+    let bodies = [granted.clone(), granted, client.body(b"garbage"), client.body(&denied), String::new()];
+    let mut waited = Vec::new();
+    for body in bodies {
+        // The runtime's time stands still but for what is waited for.
+        let began = tokio::time::Instant::now();
+        let _ = post(&world, body).await;
+        waited.push(began.elapsed() > grid / 2);
+    }
+    assert_eq!(waited, [false, true, true, true, true]);
+}
+
 #[tokio::test]
 async fn policy_sees_the_wire() {
     let world = World::with_v1();
