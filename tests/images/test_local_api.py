@@ -30,7 +30,9 @@ def api(stack, tmp_path):
     environment = os.environ | {"COUNTERSIGN_LOCAL_PORT": os.environ["AWS_ENDPOINT_URL"].rsplit(":", 1)[1]}
     before, log = containers(), tmp_path / "log"
     with log.open("w") as output:
-        started = subprocess.Popen([ROOT / "scripts/local-api", str(port)], env=environment, stdout=output, stderr=output,
+        # What a background job starts ignores Ctrl-C, and so may this test's own process.
+        command = ["env", "--default-signal=INT", ROOT / "scripts/local-api", str(port)]
+        started = subprocess.Popen(command, env=environment, stdout=output, stderr=output,
                                    start_new_session=True)
     url = f"http://127.0.0.1:{port}"
     while f"The API is at {url}" not in log.read_text():
