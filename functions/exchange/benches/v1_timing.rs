@@ -18,7 +18,7 @@ use fixture::{
 };
 use protocol::{KeySize, Random as _, ServerKey, SystemRandom};
 
-const SAMPLES: usize = 10_000;
+const SAMPLES: usize = 8000;
 
 /// The length of every message, which spaces fill.
 const LENGTH: usize = 1023;
