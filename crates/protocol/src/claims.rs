@@ -4,8 +4,8 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use crate::{
+    compact::decode,
     error::Refusal,
-    jwe::decode,
     secret::{Key256, Secret},
     want::Want,
 };

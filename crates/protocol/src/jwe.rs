@@ -9,6 +9,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    compact::{decode, encode_json, object, split},
     error::ClientError,
     jwk::Jwk,
     name::KeyId,
@@ -161,34 +162,6 @@ fn seal(header: String, encrypted_key: &[u8], plaintext: &[u8], key: &Key256, ra
 
 fn aes_256_gcm(key: &Key256) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.expose()).expect("key is 32 bytes"))
-}
-
-/// Splits a compact serialization into its `N` parts.
-pub(crate) fn split<const N: usize>(compact: &str) -> Option<[&str; N]> {
-    let mut parts = compact.split('.');
-    let found = [(); N].map(|()| parts.next());
-    if parts.next().is_some() || found.iter().any(Option::is_none) {
-        return None;
-    }
-    Some(found.map(|part| part.expect("every part was found")))
-}
-
-/// Strict base64url: no padding, no white space, no stray bits at the end.
-pub(crate) fn decode(part: &str) -> Option<Vec<u8>> {
-    BASE64_URL_SAFE_NO_PAD.decode(part).ok()
-}
-
-/// A JSON object in base64url. (serde would take a list for a structure as well.)
-pub(crate) fn object<T: for<'de> Deserialize<'de>>(part: &str) -> Option<T> {
-    let json = decode(part)?;
-    if json.first() != Some(&b'{') {
-        return None;
-    }
-    serde_json::from_slice(&json).ok()
-}
-
-pub(crate) fn encode_json<T: Serialize>(value: &T) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(value).expect("a header serializes"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     claims::Claims,
-    jwe::{decode, encode_json, object, split},
+    compact::{decode, encode_json, object, split},
     name::{Group, PoolId},
     secret::{Key256, Secret},
 };

@@ -15,6 +15,7 @@
 
 mod answer;
 mod claims;
+pub mod compact;
 mod error;
 mod jwe;
 mod jwk;
