@@ -1,13 +1,16 @@
 //! What the broker needs of the world: a trait per verb, so that a function's role can grant just that verb, and the
 //! in-memory form of each, in which time and failure are the test's to choose.
 //!
-//! [`Cached`] holds what warm functions keep between requests.
+//! [`Cached`] holds what warm functions keep between requests: of a [`KeySource`] the live generations of a private key,
+//! of a [`FolderSource`] what the files of a folder say.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod cached;
 mod clock;
 mod error_chain;
 mod fault;
+mod folder;
+mod generations;
 mod ledger;
 pub mod memory;
 mod object;
@@ -20,6 +23,8 @@ pub use cached::{Cached, MAX_AGE, MAX_STALE, RETRY_AFTER, Source};
 pub use clock::{Clock, SystemClock};
 pub use error_chain::chain;
 pub use fault::{Cause, Fault};
+pub use folder::{Folder, FolderSource, ParseFiles};
+pub use generations::{Generations, KeySource, PemKey};
 pub use ledger::{Ledger, Row, SpendError};
 pub use object::{DeleteObject, ETag, ListObjects, Listed, Object, Precondition, ReadObject, WriteObject};
 pub use parameter::ReadParameter;
