@@ -1,0 +1,52 @@
+use protocol::Random;
+use serde::{Deserialize, Serialize};
+
+use crate::{KeySet, PublicKey, SigningKey, TokenRefusal, base64url, jws};
+
+const NONCE_BYTES: usize = 16;
+
+/// What the issuer answers to a client that begins: signed, so that the client knows whose PEM to sign.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NonceClaims {
+    /// The client's, as it sent it.
+    pub client_id: String,
+    /// 16 random bytes in base64url.
+    pub nonce: String,
+    /// The client's, as it sent it.
+    pub state: String,
+}
+
+impl NonceClaims {
+    /// A new nonce for a client.
+    #[must_use]
+    pub fn new(client_id: String, state: String, random: &dyn Random) -> Self {
+        let mut bytes = [0; NONCE_BYTES];
+        random.fill(&mut bytes);
+        Self { client_id, nonce: base64url::encode(bytes), state }
+    }
+
+    /// Signs them: a compact JWS. It is no token, since it lacks every claim of one.
+    #[must_use]
+    pub fn sign(&self, key: &SigningKey) -> String {
+        jws::sign(self, key)
+    }
+
+    /// For a client: the issuer's answer, and the key that signed it.
+    ///
+    /// Not checked: that `client_id` and `state` are the client's own.
+    ///
+    /// # Errors
+    /// As [`crate::verify`], up to the claims.
+    pub fn verify<'a>(jws: &str, keys: &'a KeySet) -> Result<(Self, &'a PublicKey), TokenRefusal> {
+        jws::verify(jws, keys)
+    }
+}
+
+/// What the client's ssh key signs: the nonce's text, then the PEM of the key that signed the nonce.
+///
+/// So a signature that was lured out under another issuer's key is worth nothing for this one.
+#[must_use]
+pub fn signed_bytes(nonce: &str, issuer: &PublicKey) -> Vec<u8> {
+    (nonce.to_owned() + &issuer.to_pem()).into_bytes()
+}
