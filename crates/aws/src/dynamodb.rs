@@ -1,6 +1,12 @@
-use aws_sdk_dynamodb::{Client, operation::put_item::PutItemError, types::AttributeValue};
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::{
+    Client,
+    operation::put_item::PutItemError,
+    types::{AttributeValue, ReturnValue},
+};
 use aws_smithy_types::Blob;
-use ports::{Ledger, Row, SpendError};
+use ports::{Fault, Ledger, Row, SpendError, TakeRow};
 use protocol::{Random as _, SystemRandom};
 
 use crate::{Connection, connection::fault};
@@ -48,5 +54,15 @@ impl Ledger for DynamoDbLedger {
             }
             Err(error) => Err(fault(&error).into()),
         }
+    }
+}
+
+impl TakeRow for DynamoDbLedger {
+    /// `dynamodb:DeleteItem`. Attributes that are no texts are left out.
+    async fn take(&self, key: &str) -> Result<Option<BTreeMap<String, String>>, Fault> {
+        let delete = self.client.delete_item().table_name(&self.table).key("pk", AttributeValue::S(key.to_owned()));
+        let deleted = delete.return_values(ReturnValue::AllOld).send().await.map_err(|error| fault(&error))?;
+        let texts = |(name, value)| if let AttributeValue::S(value) = value { Some((name, value)) } else { None };
+        Ok(deleted.attributes.map(|attributes| attributes.into_iter().filter_map(texts).collect()))
     }
 }

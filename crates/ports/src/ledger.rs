@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use crate::Fault;
 
 /// What may happen once, and what is remembered of it.
@@ -28,4 +30,15 @@ pub trait Ledger: Send + Sync + 'static {
     ///
     /// Source: Amazon DynamoDB `PutItem` with `attribute_not_exists`.
     fn spend(&self, row: Row) -> impl Future<Output = Result<(), SpendError>> + Send;
+}
+
+/// Takes rows away.
+pub trait TakeRow: Send + Sync + 'static {
+    /// Deletes the row of this key and gives what it recorded, or `None` where there is none. Of several that ask, one gets it;
+    /// whose answer is lost on the way asks in vain.
+    ///
+    /// Not checked: the row's `ttl`, which rows outlive.
+    ///
+    /// Source: Amazon DynamoDB `DeleteItem` with `ReturnValues` `ALL_OLD`.
+    fn take(&self, key: &str) -> impl Future<Output = Result<Option<BTreeMap<String, String>>, Fault>> + Send;
 }

@@ -25,7 +25,7 @@ pub use error_chain::chain;
 pub use fault::{Cause, Fault};
 pub use folder::{Folder, FolderSource, ParseFiles};
 pub use generations::{Generations, KeySource, PemKey};
-pub use ledger::{Ledger, Row, SpendError};
+pub use ledger::{Ledger, Row, SpendError, TakeRow};
 pub use object::{DeleteObject, ETag, ListObjects, Listed, Object, Precondition, ReadObject, WriteObject};
 pub use parameter::ReadParameter;
 pub use publish::PublishMaterial;

@@ -15,7 +15,7 @@ use protocol::{Manifest, Pool, Secret, SecretValue};
 use crate::{
     AppendSecret, AssumeRole, Clock, DeleteObject, ETag, Fault, Ledger, ListObjects, Listed, Object, Precondition,
     PublishMaterial, ReadObject, ReadParameter, ReadSecret, RoleSession, Row, SecretVersion, SessionCredentials,
-    SpendError, Stage, VersionSelector, WriteObject,
+    SpendError, Stage, TakeRow, VersionSelector, WriteObject,
 };
 
 /// How a port misbehaves.
@@ -272,6 +272,14 @@ impl Ledger for MemoryLedger {
         }
         rows.insert(row.key.clone(), row);
         Ok(())
+    }
+}
+
+impl TakeRow for MemoryLedger {
+    async fn take(&self, key: &str) -> Result<Option<BTreeMap<String, String>>, Fault> {
+        self.switch.pass().await?;
+        let row = lock(&self.rows).remove(key);
+        Ok(row.map(|row| row.record.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
     }
 }
 
