@@ -1,12 +1,13 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use policy::PolicySource;
-use ports::{AssumeRole, Cached, Clock, Fault, Ledger, ListObjects, ReadObject, ReadSecret};
-use protocol::{Expected, Group, OpenedRequest, Pool, Refusal, SealedRequest, V1Request, VerifiedExchange};
+use ports::{AssumeRole, Cached, Clock, Fault, Generations, KeySource, Ledger, ListObjects, ReadObject, ReadSecret};
+use protocol::{
+    Expected, Group, KeyId, OpenedRequest, Pool, Refusal, SealedRequest, ServerKey, V1Request, VerifiedExchange,
+};
 
 use crate::{
     Config,
-    keys::{KeySource, ServerKeys},
     material::{Material, MaterialSource},
 };
 
@@ -49,7 +50,7 @@ pub struct Broker<P: Ports> {
     pub(crate) config: Config,
     pub(crate) adapters: Adapters<P>,
     pub(crate) policies: Cached<PolicySource<P::Objects>>,
-    keys: Cached<KeySource<P::Secrets>>,
+    keys: Cached<KeySource<P::Secrets, ServerKey>>,
     groups: BTreeMap<Group, Cached<MaterialSource<P::Objects>>>,
 }
 
@@ -119,9 +120,9 @@ impl<P: Ports> Broker<P> {
     pub(crate) async fn verify(&self, body: &[u8]) -> Result<VerifiedExchange, Unverified> {
         let clock = &self.adapters.clock;
         let sealed = SealedRequest::parse(body)?;
-        let key = match self.keys.get(clock).await?.find(sealed.kid()) {
+        let key = match find(&self.keys.get(clock).await?, sealed.kid()) {
             Some(key) => key,
-            None => self.keys.refresh(clock).await?.find(sealed.kid()).ok_or(Refusal::UnknownKey)?,
+            None => find(&self.keys.refresh(clock).await?, sealed.kid()).ok_or(Refusal::UnknownKey)?,
         };
         let opened = sealed.open(&key)?;
         let group = self.groups.get(opened.claimed_group()).ok_or(Refusal::UnknownPool)?;
@@ -141,9 +142,9 @@ impl<P: Ports> Broker<P> {
     pub(crate) async fn verify_v1(&self, group: &Group, request: &V1Request) -> Result<VerifiedExchange, Unverified> {
         let clock = &self.adapters.clock;
         let source = self.groups.get(group).ok_or(Refusal::UnknownPool)?;
-        let verify = |keys: &ServerKeys, material: &Material| {
+        let verify = |keys: &Generations<ServerKey>, material: &Material| {
             let pools = material.all_accepted(clock.unix_seconds());
-            request.verify(keys.live(), group, pools, &self.config.secret_arns)
+            request.verify(keys.iter().map(|key| &**key), group, pools, &self.config.secret_arns)
         };
         let (keys, material) = tokio::try_join!(self.keys.get(clock), source.get(clock))?;
         let refusal = match verify(&keys, &material) {
@@ -162,6 +163,10 @@ impl<P: Ports> Broker<P> {
         let group = self.groups.iter().find(|(name, _)| name.as_str() == group)?.1;
         Some(group.get(&self.adapters.clock).await)
     }
+}
+
+fn find(keys: &Generations<ServerKey>, kid: &KeyId) -> Option<Arc<ServerKey>> {
+    keys.iter().find(|key| key.public().kid() == kid).map(Arc::clone)
 }
 
 fn accepted<'a>(material: &'a Material, opened: &OpenedRequest, clock: &impl Clock) -> Option<&'a Pool> {

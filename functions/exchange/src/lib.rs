@@ -9,7 +9,6 @@ mod broker;
 mod checks;
 mod config;
 mod exchange;
-mod keys;
 mod manifest;
 mod material;
 mod openapi;
