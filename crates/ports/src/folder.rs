@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_source_that_fails_is_no_reason_to_drop_a_file() {
+    async fn a_file_that_cannot_be_read_fails_the_load() {
         let objects = MemoryObjects::default();
         let source = source(&objects);
         objects.put("numbers/a.txt", "1");
