@@ -120,9 +120,9 @@ impl<P: Ports> Broker<P> {
     pub(crate) async fn verify(&self, body: &[u8]) -> Result<VerifiedExchange, Unverified> {
         let clock = &self.adapters.clock;
         let sealed = SealedRequest::parse(body)?;
-        let key = match find(&self.keys.get(clock).await?, sealed.kid()) {
+        let key = match find(&*self.keys.get(clock).await?, sealed.kid()) {
             Some(key) => key,
-            None => find(&self.keys.refresh(clock).await?, sealed.kid()).ok_or(Refusal::UnknownKey)?,
+            None => find(&*self.keys.refresh(clock).await?, sealed.kid()).ok_or(Refusal::UnknownKey)?,
         };
         let opened = sealed.open(&key)?;
         let group = self.groups.get(opened.claimed_group()).ok_or(Refusal::UnknownPool)?;
