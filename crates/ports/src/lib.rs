@@ -18,6 +18,7 @@ mod parameter;
 mod publish;
 mod role;
 mod secret;
+mod settings;
 
 pub use cached::{Cached, MAX_AGE, MAX_STALE, RETRY_AFTER, Source};
 pub use clock::{Clock, SystemClock};
@@ -31,3 +32,4 @@ pub use parameter::ReadParameter;
 pub use publish::PublishMaterial;
 pub use role::{AssumeRole, RoleSession, SessionCredentials};
 pub use secret::{AppendSecret, ReadSecret, SecretVersion, Stage, VersionSelector};
+pub use settings::{ConfigError, Settings};
