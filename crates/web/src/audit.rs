@@ -27,7 +27,7 @@ impl Outcome {
 /// One line of the audit log. It names things and holds no values; what does not apply or is not known is absent.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
-    /// What was attempted: `exchange`, `rotate`.
+    /// What was attempted: `exchange`, `rotate`, `nonce`, `token`, `authorize`, `issue`.
     pub action: &'static str,
     /// How it ended.
     pub outcome: Outcome,
@@ -39,6 +39,10 @@ pub struct Event<'a> {
     pub source_ip: Option<IpAddr>,
     /// The caller's group, once its proof held.
     pub group: Option<&'a str>,
+    /// Whom a token speaks of, once the caller's proof held.
+    pub subject: Option<&'a str>,
+    /// The `ses` of a token, the key of its row in the ledger.
+    pub session: Option<&'a str>,
     /// The pool that its proof was made from.
     pub pool_id: Option<&'a str>,
     /// The `jti` of the exchange, the key of its row in the ledger.
@@ -64,6 +68,8 @@ impl<'a> Event<'a> {
             request_id,
             source_ip: None,
             group: None,
+            subject: None,
+            session: None,
             pool_id: None,
             jti: None,
             wire: None,
@@ -84,6 +90,8 @@ pub fn audit(event: &Event<'_>) {
         request_id = event.request_id,
         source_ip = event.source_ip.map(tracing::field::display),
         group = event.group,
+        subject = event.subject,
+        session = event.session,
         pool_id = event.pool_id,
         jti = event.jti,
         wire = event.wire,

@@ -23,3 +23,23 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         parts.extensions.get().cloned().ok_or_else(|| Problem::Unavailable.respond(""))
     }
 }
+
+/// Whom the gateway's authorizer found the caller's access token to speak of; a request extension that the runner sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bearer {
+    /// The token's `sub`.
+    pub subject: String,
+    /// The token's `scope`.
+    pub scope: String,
+    /// The token's `ses`.
+    pub session: String,
+}
+
+impl<S: Sync> FromRequestParts<S> for Bearer {
+    type Rejection = Response;
+
+    /// Refuses to go on where no authorizer was asked.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        parts.extensions.get().cloned().ok_or_else(|| Problem::Refused.respond(""))
+    }
+}

@@ -10,7 +10,7 @@ use axum::{
 };
 use lambda_http::{RequestExt as _, Service, request::RequestContext, tower::ServiceBuilder};
 
-use crate::Caller;
+use crate::{Bearer, Caller};
 
 /// Tells `lambda_http` that a body is text whatever its content type: without a list of binary media types the gateway
 /// passes base64 on as it is.
@@ -35,17 +35,26 @@ pub fn lambda_service(
     ServiceBuilder::new().map_request(with_caller).map_request(without_stage).map_response(as_text).service(router)
 }
 
-/// Takes the caller's address from the gateway's request context, which no header can touch, and the request's id from the
-/// invocation: the gateway's own `requestId` is the caller's to choose (Amazon API Gateway, `$context` variables).
+/// Takes the caller's address and what the authorizer said of its token from the gateway's request context, which no header can
+/// touch, and the request's id from the invocation: the gateway's own `requestId` is the caller's to choose (Amazon API Gateway, `$context` variables).
 fn with_caller(mut request: lambda_http::Request) -> lambda_http::Request {
     let request_id = request.lambda_context_ref().map(|context| context.request_id.clone());
+    let mut bearer = None;
     let caller = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV1(context)) => {
+            let said = |name: &str| context.authorizer.fields.get(name)?.as_str().map(str::to_owned);
+            let said = (said("sub"), said("scope"), said("ses"));
+            if let (Some(subject), Some(scope), Some(session)) = said {
+                bearer = Some(Bearer { subject, scope, session });
+            }
             let source_ip = context.identity.source_ip.as_deref().and_then(|address| address.parse().ok());
             source_ip.zip(request_id).map(|(source_ip, request_id)| Caller { source_ip, request_id })
         }
         _ => None,
     };
+    if let Some(bearer) = bearer {
+        request.extensions_mut().insert(bearer);
+    }
     match caller {
         Some(caller) => {
             request.extensions_mut().insert(caller);

@@ -10,11 +10,13 @@ mod lambda;
 mod local;
 pub mod log;
 mod problem;
+mod routes;
 
 pub use audit::{Event, Outcome, audit};
-pub use caller::Caller;
+pub use caller::{Bearer, Caller};
 pub use lambda::lambda_service;
 pub use problem::{Problem, ProblemDetails};
+pub use routes::complete;
 
 /// Runs a router where this process finds itself: on AWS Lambda, or on the port that `LISTEN` names
 /// (by default `127.0.0.1:8080`).

@@ -7,8 +7,18 @@ use tracing_subscriber::{
 };
 
 /// The crates whose level is `LOG_LEVEL`.
-const OURS: [&str; 6] =
-    ["exchange", "rotate", "countersign_aws", "countersign_policy", "countersign_ports", "countersign_web"];
+const OURS: [&str; 10] = [
+    "authorize",
+    "exchange",
+    "issue",
+    "rotate",
+    "token",
+    "countersign_aws",
+    "countersign_issuer",
+    "countersign_policy",
+    "countersign_ports",
+    "countersign_web",
+];
 
 /// Starts logging. `LOG_LEVEL` (`error`, `warn`, `info`, `debug`; by default `info`) is the level of Countersign's own
 /// crates. Libraries are held at `warn`, whatever it says: at lower levels an SDK may log what it sends and receives.

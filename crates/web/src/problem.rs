@@ -10,15 +10,17 @@ use serde::Serialize;
 /// Every variant has one status, one code and one text. What went wrong in the single case goes to the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
+    /// 400, the request is not one that the route takes. One sequence of bytes for every reason, as with [`Problem::Refused`].
+    Malformed,
     /// 401, for whatever was wrong before the proof held, and for a request that was used before.
     ///
     /// The body is one sequence of bytes for every reason and every request: it does not even hold the request's id,
     /// which stands in the header `x-request-id`.
     Refused,
-    /// 403, policy does not allow a want. The detail is encrypted for the caller.
+    /// 403, policy does not allow a want. The detail, where there is one, is encrypted for the caller.
     Denied {
         /// The denial, a compact JWE under the response key.
-        detail: String,
+        detail: Option<String>,
     },
     /// 404, there is no such thing. The detail, where there is one, is encrypted for the caller.
     NotFound {
@@ -27,6 +29,11 @@ pub enum Problem {
     },
     /// 405, the route has other methods.
     MethodNotAllowed,
+    /// 429, the caller's address asks too often.
+    TooManyRequests {
+        /// When it may ask again, in seconds.
+        retry_after: u64,
+    },
     /// 503, something that the broker needs does not answer. Trying again makes sense.
     Unavailable,
 }
@@ -53,10 +60,12 @@ impl Problem {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
+            Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Refused => StatusCode::UNAUTHORIZED,
             Self::Denied { .. } => StatusCode::FORBIDDEN,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -65,22 +74,29 @@ impl Problem {
     #[must_use]
     pub fn respond(&self, request_id: &str) -> Response {
         let status = self.status();
-        let (r#type, title, detail, shown_id) = match self {
-            Self::Refused => ("urn:countersign:problem:refused", "the request was refused", None, None),
-            Self::Denied { detail } => (
-                "urn:countersign:problem:denied",
-                "policy does not allow this",
-                Some(detail.as_str()),
-                Some(request_id),
-            ),
-            Self::NotFound { detail } => {
-                ("urn:countersign:problem:not-found", "there is no such thing", detail.as_deref(), Some(request_id))
-            }
-            Self::MethodNotAllowed => {
-                ("urn:countersign:problem:method-not-allowed", "the route has other methods", None, Some(request_id))
-            }
-            Self::Unavailable => {
-                ("urn:countersign:problem:unavailable", "the broker cannot answer now", None, Some(request_id))
+        let (r#type, title) = match self {
+            Self::Malformed => ("urn:countersign:problem:malformed", "the request is not one that this route takes"),
+            Self::Refused => ("urn:countersign:problem:refused", "the request was refused"),
+            Self::Denied { .. } => ("urn:countersign:problem:denied", "policy does not allow this"),
+            Self::NotFound { .. } => ("urn:countersign:problem:not-found", "there is no such thing"),
+            Self::MethodNotAllowed => ("urn:countersign:problem:method-not-allowed", "the route has other methods"),
+            Self::TooManyRequests { .. } => ("urn:countersign:problem:too-many-requests", "too many requests"),
+            Self::Unavailable => ("urn:countersign:problem:unavailable", "the broker cannot answer now"),
+        };
+        let detail = match self {
+            Self::Denied { detail } | Self::NotFound { detail } => detail.as_deref(),
+            Self::Malformed
+            | Self::Refused
+            | Self::MethodNotAllowed
+            | Self::TooManyRequests { .. }
+            | Self::Unavailable => None,
+        };
+        let shown_id = (!matches!(self, Self::Malformed | Self::Refused)).then_some(request_id);
+        let retry_after = match self {
+            Self::TooManyRequests { retry_after } => Some(*retry_after),
+            Self::Unavailable => Some(1),
+            Self::Malformed | Self::Refused | Self::Denied { .. } | Self::NotFound { .. } | Self::MethodNotAllowed => {
+                None
             }
         };
         let body = ProblemDetails { r#type, title, status: status.as_u16(), detail, request_id: shown_id };
@@ -88,8 +104,8 @@ impl Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if *self == Self::Unavailable {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

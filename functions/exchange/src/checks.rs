@@ -79,7 +79,7 @@ async fn run<P: Ports>(
         Ok(loaded) => loaded,
         Err(fault) => return Ending::fault("policies", &fault, caller),
     };
-    let authorized = match authorize(exchange, &loaded.policies, circumstances) {
+    let authorized = match authorize(exchange, &loaded.value, circumstances) {
         Ok(authorized) => authorized,
         Err(denied) => {
             let Denied { exchange, denial } = *denied;
@@ -108,7 +108,7 @@ impl Ending {
 
     fn denied(denial: Denial, detail: String) -> Self {
         let (reason, problem) = match denial.code {
-            DenialCode::Denied => ("policy", Problem::Denied { detail }),
+            DenialCode::Denied => ("policy", Problem::Denied { detail: Some(detail) }),
             DenialCode::NotFound => ("not_found", Problem::NotFound { detail: Some(detail) }),
         };
         Self { outcome: Outcome::Denied, reason: Some(reason), answer: Err(problem) }

@@ -1,19 +1,14 @@
 use std::sync::Arc;
 
+use crate::{Broker, Ports, exchange::exchange, manifest::manifest, v1::verify};
 use axum::{
     Router,
-    http::{HeaderName, HeaderValue, header},
-    middleware::{Next, from_fn},
+    http::header,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use web::{Caller, Problem};
 
-use crate::{Broker, Ports, exchange::exchange, manifest::manifest, v1::verify};
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// The routes of this function over a broker. A request must carry a [`Caller`], which the runner puts there.
+/// The routes of this function over a broker. A request must carry a [`web::Caller`], which the runner puts there.
 pub fn router<P: Ports>(broker: Arc<Broker<P>>) -> Router {
     let v1 = match &broker.config.v1_group {
         None => Router::new(),
@@ -22,24 +17,12 @@ pub fn router<P: Ports>(broker: Arc<Broker<P>>) -> Router {
             .route("/Stage/verify", post(verify))
             .with_state((Arc::clone(&broker), group.clone())),
     };
-    Router::new()
+    let routes = Router::new()
         .route("/v2/exchange", post(exchange))
         .route("/v2/manifest/{group}", get(manifest))
         .route("/health", get(health))
-        .with_state(broker)
-        .merge(v1)
-        .fallback(async |caller: Caller| Problem::NotFound { detail: None }.respond(&caller.request_id))
-        .method_not_allowed_fallback(async |caller: Caller| Problem::MethodNotAllowed.respond(&caller.request_id))
-        .layer(from_fn(with_request_id))
-}
-
-/// Names the request in its answer, whatever that is.
-async fn with_request_id(caller: Caller, request: axum::extract::Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    if let Ok(id) = HeaderValue::from_str(&caller.request_id) {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    response
+        .with_state(broker);
+    web::complete(routes.merge(v1))
 }
 
 /// The process runs. It asks nothing of what the process depends on.
