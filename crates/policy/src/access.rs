@@ -1,4 +1,8 @@
-use std::{collections::HashSet, net::IpAddr, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression, Schema,
@@ -8,12 +12,36 @@ use time::{OffsetDateTime, macros::format_description};
 /// What somebody asks for, and under which circumstances.
 #[derive(Clone, Copy, Debug)]
 pub struct Access<'a> {
-    /// The group that asks.
-    pub group: &'a str,
-    /// What it asks for.
+    /// Who asks.
+    pub principal: Principal<'a>,
+    /// What they ask for.
     pub action: Action<'a>,
     /// When, from where and how.
     pub circumstances: Circumstances<'a>,
+}
+
+/// Who can ask.
+#[derive(Clone, Copy, Debug)]
+pub enum Principal<'a> {
+    /// The group of this name.
+    Group(&'a str),
+    /// An ssh key, for a token alone.
+    SshKey(SshKeyPrincipal<'a>),
+}
+
+/// An ssh key that is known, as policies see it.
+#[derive(Clone, Copy, Debug)]
+pub struct SshKeyPrincipal<'a> {
+    /// Its fingerprint: `SHA256:...`.
+    pub fingerprint: &'a str,
+    /// The file that it is in, without `.pub`.
+    pub file: &'a str,
+    /// Its algorithm: `ssh-ed25519`.
+    pub algorithm: &'a str,
+    /// What the file says after it; may be empty.
+    pub comment: &'a str,
+    /// Whether a security key holds its private half.
+    pub hardware: bool,
 }
 
 /// What can be asked for.
@@ -23,6 +51,15 @@ pub enum Action<'a> {
     ReadSecret(&'a str),
     /// To obtain credentials of the role of this alias.
     AssumeRole(&'a str),
+    /// To be issued an access token.
+    IssueToken {
+        /// Whom it would speak for: its `sub`.
+        subject: &'a str,
+        /// Whether somebody touched the security key that signed.
+        user_present: bool,
+        /// Whether it knew them, by PIN or fingerprint.
+        user_verified: bool,
+    },
 }
 
 /// When, from where and how somebody asks.
@@ -43,35 +80,61 @@ pub(crate) struct Malformed;
 impl Access<'_> {
     /// The question in Cedar's terms, and the entities that it speaks of.
     pub(crate) fn to_cedar(self, schema: &Schema) -> Result<(Request, Entities), Malformed> {
-        let principal = uid("Group", self.group);
-        let (action, resource, entities) = match self.action {
-            Action::ReadSecret(name) => ("secret:read", uid("Secret", name), secret_in_paths(name)),
+        let (action, resource, mut entities, flags) = match self.action {
+            Action::ReadSecret(name) => ("secret:read", uid("Secret", name), secret_in_paths(name), None),
             Action::AssumeRole(alias) => {
-                ("aws:assume", uid("Role", alias), vec![Entity::new_no_attrs(uid("Role", alias), HashSet::new())])
+                let role = Entity::new_no_attrs(uid("Role", alias), HashSet::new());
+                ("aws:assume", uid("Role", alias), vec![role], None)
+            }
+            Action::IssueToken { subject, user_present, user_verified } => {
+                let flags = [("user_present", user_present), ("user_verified", user_verified)];
+                ("token:issue", uid("Subject", subject), vec![], Some(flags))
             }
         };
+        let principal = match self.principal {
+            Principal::Group(name) => uid("Group", name),
+            Principal::SshKey(key) => {
+                entities.push(key.to_cedar()?);
+                uid("SshKey", key.fingerprint)
+            }
+        };
+        let context = self.circumstances.to_cedar(flags.into_iter().flatten())?;
         let request =
-            Request::new(principal, uid("Action", action), resource, self.circumstances.to_cedar()?, Some(schema))
-                .map_err(|_| Malformed)?;
+            Request::new(principal, uid("Action", action), resource, context, Some(schema)).map_err(|_| Malformed)?;
         // Without the schema: it would add every action's entity each time, and what stands here is made above.
         let entities = Entities::from_entities(entities, None).map_err(|_| Malformed)?;
         Ok((request, entities))
     }
 }
 
+impl SshKeyPrincipal<'_> {
+    fn to_cedar(self) -> Result<Entity, Malformed> {
+        let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+        let attributes = HashMap::from([
+            ("algorithm".to_owned(), text(self.algorithm)),
+            ("comment".to_owned(), text(self.comment)),
+            ("hardware".to_owned(), RestrictedExpression::new_bool(self.hardware)),
+        ]);
+        Entity::new(uid("SshKey", self.fingerprint), attributes, HashSet::from([uid("KeyFile", self.file)]))
+            .map_err(|_| Malformed)
+    }
+}
+
 impl Circumstances<'_> {
-    fn to_cedar(self) -> Result<Context, Malformed> {
+    /// The circumstances, and what else the action's context has.
+    fn to_cedar(self, flags: impl Iterator<Item = (&'static str, bool)>) -> Result<Context, Malformed> {
         let seconds = i64::try_from(self.now.as_secs()).map_err(|_| Malformed)?;
         let now = OffsetDateTime::from_unix_timestamp(seconds)
             .ok()
             .and_then(|now| now.format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z")).ok())
             .ok_or(Malformed)?;
-        Context::from_pairs([
+        let circumstances = [
             ("source_ip".to_owned(), RestrictedExpression::new_ip(self.source_ip.to_string())),
             ("now".to_owned(), RestrictedExpression::new_datetime(now)),
             ("wire".to_owned(), RestrictedExpression::new_string(self.wire.to_owned())),
-        ])
-        .map_err(|_| Malformed)
+        ];
+        let flags = flags.map(|(name, value)| (name.to_owned(), RestrictedExpression::new_bool(value)));
+        Context::from_pairs(circumstances.into_iter().chain(flags)).map_err(|_| Malformed)
     }
 }
 
@@ -91,4 +154,120 @@ fn secret_in_paths(name: &str) -> Vec<Entity> {
 fn uid(kind: &str, id: &str) -> EntityUid {
     let kind: EntityTypeName = kind.parse().expect("entity types are identifiers");
     EntityUid::from_type_name_and_id(kind, EntityId::new(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Decision, Policies};
+
+    const FINGERPRINT: &str = "SHA256:LXEWQrcmsUEBYuyq+6wy9chTD7GQPMTbAiWHF5IaSIE";
+
+    const KEY: SshKeyPrincipal<'_> = SshKeyPrincipal {
+        fingerprint: FINGERPRINT,
+        file: "ops",
+        algorithm: "sk-ssh-ed25519@openssh.com",
+        comment: "alice@laptop",
+        hardware: true,
+    };
+
+    const TOKEN: Action<'_> = Action::IssueToken { subject: FINGERPRINT, user_present: true, user_verified: true };
+
+    fn circumstances() -> Circumstances<'static> {
+        Circumstances { source_ip: "10.1.2.3".parse().unwrap(), now: Duration::from_secs(1_800_000_000), wire: "ssh" }
+    }
+
+    fn of(principal: Principal<'static>, action: Action<'static>) -> Access<'static> {
+        Access { principal, action, circumstances: circumstances() }
+    }
+
+    fn key(key: SshKeyPrincipal<'static>) -> Access<'static> {
+        of(Principal::SshKey(key), TOKEN)
+    }
+
+    fn policies(text: &str) -> Policies {
+        Policies::load([("tokens.cedar", text)], "countersign").unwrap()
+    }
+
+    fn allows(policies: &Policies, access: Access<'_>) -> bool {
+        policies.decide(access) != Decision::Deny
+    }
+
+    #[test]
+    fn a_key_file_groups_its_keys() {
+        let policies = policies(r#"permit (principal in KeyFile::"ops", action == Action::"token:issue", resource);"#);
+        let allowed = Decision::Allow(vec!["tokens.cedar#0".into()]);
+        assert_eq!(policies.decide(key(KEY)), allowed);
+        let other = "SHA256:0000000000000000000000000000000000000000000";
+        assert_eq!(policies.decide(key(SshKeyPrincipal { fingerprint: other, ..KEY })), allowed);
+        for (name, file) in [("another_file", "guests"), ("longer", "ops2"), ("with_its_ending", "ops.pub"), ("no", "")]
+        {
+            assert!(!allows(&policies, key(SshKeyPrincipal { file, ..KEY })), "{name}");
+        }
+        assert!(!allows(&policies, of(Principal::Group("ops"), TOKEN)), "a group of the file's name");
+    }
+
+    #[test]
+    fn a_key_can_be_named_and_shut_out() {
+        let policies = policies(&format!(
+            r#"permit (principal in KeyFile::"ops", action, resource);
+               forbid (principal == SshKey::"{FINGERPRINT}", action, resource);"#
+        ));
+        assert!(!allows(&policies, key(KEY)));
+        let other = "SHA256:0000000000000000000000000000000000000000000";
+        assert!(allows(&policies, key(SshKeyPrincipal { fingerprint: other, ..KEY })));
+    }
+
+    #[test]
+    fn what_a_key_is_and_how_it_signed_can_be_demanded() {
+        let flags = |user_present, user_verified| {
+            of(Principal::SshKey(KEY), Action::IssueToken { subject: FINGERPRINT, user_present, user_verified })
+        };
+        let elsewhere = |circumstances| Access { circumstances, ..key(KEY) };
+        for (condition, met, unmet) in [
+            ("principal.hardware", key(KEY), key(SshKeyPrincipal { hardware: false, ..KEY })),
+            (
+                r#"principal.algorithm == "sk-ssh-ed25519@openssh.com""#,
+                key(KEY),
+                key(SshKeyPrincipal { algorithm: "ssh-ed25519", ..KEY }),
+            ),
+            (r#"principal.comment like "*@laptop""#, key(KEY), key(SshKeyPrincipal { comment: "", ..KEY })),
+            ("context.user_present", flags(true, false), flags(false, false)),
+            ("context.user_verified", flags(true, true), flags(true, false)),
+            (r#"context.wire == "ssh""#, key(KEY), elsewhere(Circumstances { wire: "v2", ..circumstances() })),
+            (
+                r#"context.source_ip.isInRange(ip("10.0.0.0/8"))"#,
+                key(KEY),
+                elsewhere(Circumstances { source_ip: "192.0.2.1".parse().unwrap(), ..circumstances() }),
+            ),
+        ] {
+            let policies = policies(&format!(
+                r#"permit (principal is SshKey, action == Action::"token:issue", resource) when {{ {condition} }};"#
+            ));
+            assert!(allows(&policies, met), "{condition}");
+            assert!(!allows(&policies, unmet), "{condition}");
+        }
+    }
+
+    #[test]
+    fn a_group_gets_a_token_for_the_subject_that_policy_names() {
+        let policies = policies(
+            r#"permit (principal == Group::"web", action == Action::"token:issue", resource == Subject::"group:web");"#,
+        );
+        let token = |subject| Action::IssueToken { subject, user_present: false, user_verified: false };
+        assert!(allows(&policies, of(Principal::Group("web"), token("group:web"))));
+        assert!(!allows(&policies, of(Principal::Group("batch"), token("group:web"))));
+        assert!(!allows(&policies, of(Principal::Group("web"), token("group:batch"))));
+        assert!(!allows(&policies, of(Principal::Group("web"), Action::ReadSecret("group:web"))));
+    }
+
+    #[test]
+    fn a_key_gets_tokens_alone_under_the_widest_policy() {
+        let policies = policies("permit (principal, action, resource);");
+        for action in [Action::ReadSecret("app/db"), Action::AssumeRole("deploy")] {
+            assert!(allows(&policies, of(Principal::Group("web"), action)), "{action:?}");
+            assert!(!allows(&policies, of(Principal::SshKey(KEY), action)), "{action:?}");
+        }
+        assert!(allows(&policies, key(KEY)));
+    }
 }

@@ -7,7 +7,9 @@
 mod access;
 mod policies;
 mod source;
+mod token_options;
 
-pub use access::{Access, Action, Circumstances};
+pub use access::{Access, Action, Circumstances, Principal, SshKeyPrincipal};
 pub use policies::{Decision, Policies, PolicyError};
-pub use source::{LoadedPolicies, PolicySource};
+pub use source::PolicySource;
+pub use token_options::{AnnotationError, Contradiction, TokenOptions};

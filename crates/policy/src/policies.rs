@@ -1,10 +1,11 @@
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
+use access_token::Fingerprint;
 use cedar_policy::{
     Authorizer, Decision as CedarDecision, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
 
-use crate::Access;
+use crate::{Access, AnnotationError, Contradiction, TokenOptions};
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     let (schema, _) =
@@ -16,7 +17,11 @@ static AUTHORIZER: LazyLock<Authorizer> = LazyLock::new(Authorizer::new);
 
 /// A validated set of policies.
 #[derive(Debug)]
-pub struct Policies(PolicySet);
+pub struct Policies {
+    set: PolicySet,
+    /// By policy; where one says nothing of tokens, it is not here.
+    token_options: BTreeMap<String, TokenOptions>,
+}
 
 /// Why a set of policies is not used.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +50,24 @@ pub enum PolicyError {
         /// The file's name.
         file: String,
     },
+    /// A file names a key file with its `.pub`, or a key by anything but its fingerprint, so that a `forbid` on it would
+    /// forbid nothing.
+    #[error("policy file names a key file with its .pub, or an ssh key not by its SHA256 fingerprint: {file}")]
+    NoKey {
+        /// The file's name.
+        file: String,
+    },
+    /// A policy bears an annotation that would not do what it says.
+    #[error("annotation of a policy is not valid: {file}: @{annotation}")]
+    Annotation {
+        /// The file's name.
+        file: String,
+        /// The annotation's name.
+        annotation: String,
+        /// What is wrong with it.
+        #[source]
+        source: AnnotationError,
+    },
     /// The names of a file's policies collide with another's.
     #[error("two policies have one name: {0}")]
     Duplicate(String),
@@ -68,15 +91,15 @@ impl Policies {
     /// # Errors
     /// The first thing that is wrong with a file; then no policy is used.
     pub fn load<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>, reserved: &str) -> Result<Self, PolicyError> {
-        let mut all = PolicySet::new();
+        let mut all = Self { set: PolicySet::new(), token_options: BTreeMap::new() };
         let guard = format!("forbid (principal, action == Action::\"secret:read\", resource in Path::{reserved:?});");
-        add(&mut all, "(built in)", &guard)?;
+        all.add("(built in)", &guard)?;
         for (file, text) in files {
-            add(&mut all, file, text)?;
+            all.add(file, text)?;
         }
-        let verdict = Validator::new(SCHEMA.clone()).validate(&all, ValidationMode::Strict);
+        let verdict = Validator::new(SCHEMA.clone()).validate(&all.set, ValidationMode::Strict);
         match verdict.validation_errors().next() {
-            None => Ok(Self(all)),
+            None => Ok(all),
             Some(error) => Err(PolicyError::Invalid(error.to_string())),
         }
     }
@@ -85,7 +108,7 @@ impl Policies {
     #[must_use]
     pub fn decide(&self, access: Access<'_>) -> Decision {
         let Ok((request, entities)) = access.to_cedar(&SCHEMA) else { return Decision::Deny };
-        let answer = AUTHORIZER.is_authorized(&request, &self.0, &entities);
+        let answer = AUTHORIZER.is_authorized(&request, &self.set, &entities);
         let diagnostics = answer.diagnostics();
         if answer.decision() == CedarDecision::Allow && diagnostics.errors().next().is_none() {
             let mut reasons: Vec<String> = diagnostics.reason().map(ToString::to_string).collect();
@@ -96,10 +119,20 @@ impl Policies {
         }
     }
 
+    /// What the policies that an [`Action::IssueToken`](crate::Action::IssueToken) was allowed by say of the token: the
+    /// shortest time, the narrowest network, all scopes that any of them names.
+    ///
+    /// # Errors
+    /// A [`Contradiction`] between them: the token is denied.
+    pub fn token_options(&self, allowing: &[String]) -> Result<TokenOptions, Contradiction> {
+        let mut options = allowing.iter().filter_map(|policy| self.token_options.get(policy));
+        options.try_fold(TokenOptions::default(), TokenOptions::and)
+    }
+
     /// How many policies there are, the built-in one aside.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.num_of_policies() - 1
+        self.set.num_of_policies() - 1
     }
 
     /// Whether there is no policy, so that everything is denied.
@@ -107,27 +140,42 @@ impl Policies {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    fn add(&mut self, file: &str, text: &str) -> Result<(), PolicyError> {
+        let set: PolicySet =
+            text.parse().map_err(|source| PolicyError::Parse { file: file.to_owned(), source: Box::new(source) })?;
+        if set.templates().next().is_some() {
+            return Err(PolicyError::Template { file: file.to_owned() });
+        }
+        let mut policies: Vec<&Policy> = set.policies().collect();
+        policies.sort_by_key(|policy| position(policy.id()));
+        for (position, policy) in policies.into_iter().enumerate() {
+            for literal in policy.entity_literals() {
+                check_literal(literal.type_name().basename(), literal.id().unescaped(), file)?;
+            }
+            let options = TokenOptions::of(policy).map_err(|(annotation, source)| PolicyError::Annotation {
+                file: file.to_owned(),
+                annotation,
+                source,
+            })?;
+            let id = format!("{file}#{position}");
+            if options != TokenOptions::default() {
+                self.token_options.insert(id.clone(), options);
+            }
+            self.set.add(policy.new_id(PolicyId::new(&id))).map_err(|_| PolicyError::Duplicate(id))?;
+        }
+        Ok(())
+    }
 }
 
-fn add(all: &mut PolicySet, file: &str, text: &str) -> Result<(), PolicyError> {
-    let set: PolicySet =
-        text.parse().map_err(|source| PolicyError::Parse { file: file.to_owned(), source: Box::new(source) })?;
-    if set.templates().next().is_some() {
-        return Err(PolicyError::Template { file: file.to_owned() });
+/// Refuses what nothing is ever named.
+fn check_literal(kind: &str, id: &str, file: &str) -> Result<(), PolicyError> {
+    match kind {
+        "Path" if id.ends_with('/') || id.contains("//") => Err(PolicyError::EmptyPath { file: file.to_owned() }),
+        "KeyFile" if id.ends_with(".pub") => Err(PolicyError::NoKey { file: file.to_owned() }),
+        "SshKey" if id.parse::<Fingerprint>().is_err() => Err(PolicyError::NoKey { file: file.to_owned() }),
+        _ => Ok(()),
     }
-    let mut policies: Vec<&Policy> = set.policies().collect();
-    policies.sort_by_key(|policy| position(policy.id()));
-    for (position, policy) in policies.into_iter().enumerate() {
-        for literal in policy.entity_literals() {
-            let path: &str = literal.id().unescaped();
-            if literal.type_name().basename() == "Path" && (path.ends_with('/') || path.contains("//")) {
-                return Err(PolicyError::EmptyPath { file: file.to_owned() });
-            }
-        }
-        let id = format!("{file}#{position}");
-        all.add(policy.new_id(PolicyId::new(&id))).map_err(|_| PolicyError::Duplicate(id))?;
-    }
-    Ok(())
 }
 
 /// Cedar names the policies of a text `policy0`, `policy1`, ...
@@ -141,7 +189,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{Action, Circumstances};
+    use crate::{Action, Circumstances, Principal};
 
     const WEB: &str = r#"
         permit (principal == Group::"web", action == Action::"secret:read", resource in Path::"prod/web")
@@ -156,7 +204,7 @@ mod tests {
             now: Duration::from_secs(1_800_000_000),
             wire: "v2",
         };
-        Access { group, action, circumstances }
+        Access { principal: Principal::Group(group), action, circumstances }
     }
 
     fn load(text: &str) -> Policies {
@@ -178,7 +226,7 @@ mod tests {
         let base = access("web", Action::ReadSecret("prod/web/db"));
         let circumstances = base.circumstances;
         for (name, access) in [
-            ("another_group", Access { group: "batch", ..base }),
+            ("another_group", Access { principal: Principal::Group("batch"), ..base }),
             ("a_path_that_only_begins_alike", Access { action: Action::ReadSecret("prod/website/db"), ..base }),
             ("the_path_itself", Access { action: Action::ReadSecret("prod/web"), ..base }),
             ("a_path_above", Access { action: Action::ReadSecret("prod/db"), ..base }),
@@ -231,6 +279,8 @@ mod tests {
         let parse: Is = |error| matches!(error, PolicyError::Parse { .. });
         let invalid: Is = |error| matches!(error, PolicyError::Invalid(_));
         let empty: Is = |error| matches!(error, PolicyError::EmptyPath { .. });
+        let no_key: Is = |error| matches!(error, PolicyError::NoKey { .. });
+        let annotation: Is = |error| matches!(error, PolicyError::Annotation { .. });
         let template: Is = |error| matches!(error, PolicyError::Template { .. });
         for (name, is, text) in [
             ("not_cedar", parse, "permit everything"),
@@ -240,6 +290,20 @@ mod tests {
             ("wrong_type", invalid, r"permit (principal, action, resource) when { context.wire > 2 };"),
             ("path_with_a_slash_at_its_end", empty, r#"forbid (principal, action, resource in Path::"app/admin/");"#),
             ("path_with_an_empty_segment", empty, r#"forbid (principal, action, resource in Path::"app//admin");"#),
+            ("key_file_with_its_ending", no_key, r#"forbid (principal in KeyFile::"ops.pub", action, resource);"#),
+            ("key_by_its_digest", no_key, r#"forbid (principal == SshKey::"LXEWQrcm", action, resource);"#),
+            (
+                "touch_asked_of_every_action",
+                invalid,
+                r"permit (principal, action, resource) when { context.user_present };",
+            ),
+            (
+                "unknown_attribute_of_a_key",
+                invalid,
+                r#"permit (principal is SshKey, action, resource) when { principal.owner == "alice" };"#,
+            ),
+            ("annotation", annotation, r#"@tll("4h") permit (principal, action, resource);"#),
+            ("annotation_twice", parse, r#"@ttl("4h") @ttl("7d") permit (principal, action, resource);"#),
             ("template", template, r#"permit (principal == ?principal, action == Action::"secret:read", resource);"#),
         ] {
             let error = Policies::load([("good.cedar", WEB), ("bad.cedar", text)], "countersign").unwrap_err();

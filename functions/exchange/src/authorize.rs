@@ -1,4 +1,4 @@
-use policy::{Access, Action, Circumstances, Decision, Policies};
+use policy::{Access, Action, Circumstances, Decision, Policies, Principal};
 use ports::{Ledger, Row, SpendError};
 use protocol::{Denial, DenialCode, VerifiedExchange, Want};
 
@@ -32,13 +32,14 @@ pub(crate) fn authorize(
     policies: &Policies,
     circumstances: Circumstances<'_>,
 ) -> Result<Authorized, Box<Denied>> {
+    let principal = Principal::Group(exchange.group().as_str());
     let mut allowing = Vec::new();
     for (want, wanted) in exchange.wants().iter().enumerate() {
         let action = match wanted {
             Want::Secret { id, .. } => Action::ReadSecret(id),
             Want::Aws { role, .. } => Action::AssumeRole(role),
         };
-        match policies.decide(Access { group: exchange.group().as_str(), action, circumstances }) {
+        match policies.decide(Access { principal, action, circumstances }) {
             Decision::Allow(reasons) => allowing.extend(reasons),
             Decision::Deny => {
                 return Err(Box::new(Denied { exchange, denial: Denial { code: DenialCode::Denied, want } }));
