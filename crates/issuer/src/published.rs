@@ -56,8 +56,10 @@ impl PublishedKeys {
         let signs_from = now + PUBLISHED_BEFORE_SIGNING;
         let ends_at = signs_from + u64::from(max_token_seconds);
         let new = PublishedKey { key, signs_from, ends_at: None };
-        let before = self.keys.iter().filter(|before| before.is_live(now)).cloned();
+        let is_kept = |before: &&PublishedKey| before.is_live(now) && before.key != new.key;
+        let before = self.keys.iter().filter(is_kept).cloned();
         let before = before.map(|before| PublishedKey { ends_at: Some(before.ends_at.unwrap_or(ends_at)), ..before });
+        let before: Vec<_> = before.collect();
         Self { keys: std::iter::once(new).chain(before).collect() }
     }
 

@@ -20,7 +20,7 @@ mod role;
 mod secret;
 mod settings;
 
-pub use cached::{Cached, MAX_AGE, MAX_STALE, RETRY_AFTER, Source};
+pub use cached::{Cached, MAX_AGE, MAX_STALE, PREFETCH_DEADLINE, RETRY_AFTER, Source};
 pub use clock::{Clock, SystemClock};
 pub use error_chain::chain;
 pub use fault::{Cause, Fault};

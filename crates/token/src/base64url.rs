@@ -14,6 +14,8 @@ pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
     LENIENT.encode(bytes)
 }
 
-pub(crate) fn decode_lenient(text: &str) -> Option<Vec<u8>> {
+/// Reads base64url with padding or without; `None` where it is none.
+#[must_use]
+pub fn decode_lenient(text: &str) -> Option<Vec<u8>> {
     LENIENT.decode(text).ok()
 }

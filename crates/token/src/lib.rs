@@ -36,6 +36,7 @@ mod token;
 
 pub use authorized_keys::{AuthorizedKey, InvalidLine, LineError};
 
+pub use base64url::decode_lenient;
 pub use error::TokenRefusal;
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use jwk::{InvalidPublicKey, PublicKey};

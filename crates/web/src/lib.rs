@@ -6,6 +6,7 @@
 
 mod audit;
 mod caller;
+mod ending;
 mod lambda;
 mod local;
 pub mod log;
@@ -14,9 +15,10 @@ mod routes;
 
 pub use audit::{Event, Outcome, audit};
 pub use caller::{Bearer, Caller};
+pub use ending::Ending;
 pub use lambda::lambda_service;
 pub use problem::{Problem, ProblemDetails};
-pub use routes::complete;
+pub use routes::{complete, has};
 
 /// Runs a router where this process finds itself: on AWS Lambda, or on the port that `LISTEN` names
 /// (by default `127.0.0.1:8080`).

@@ -1,7 +1,7 @@
 use axum::{
     Router,
     extract::Request,
-    http::{HeaderName, HeaderValue},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     middleware::{Next, from_fn},
     response::Response,
 };
@@ -25,4 +25,11 @@ async fn with_request_id(caller: Caller, request: Request, next: Next) -> Respon
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
+}
+
+/// Whether the client has this entity tag: `If-None-Match`, a list, compared weakly (RFC 9110 section 13.1.2).
+#[must_use]
+pub fn has(headers: &HeaderMap, tag: &str) -> bool {
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok()).unwrap_or_default();
+    known.split(',').any(|known| known.trim().trim_start_matches("W/") == tag)
 }

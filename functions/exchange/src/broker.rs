@@ -1,7 +1,10 @@
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use policy::PolicySource;
-use ports::{AssumeRole, Cached, Clock, Fault, Generations, KeySource, Ledger, ListObjects, ReadObject, ReadSecret};
+use ports::{
+    AssumeRole, Cached, Clock, Fault, Generations, KeySource, Ledger, ListObjects, PREFETCH_DEADLINE, ReadObject,
+    ReadSecret,
+};
 use protocol::{
     Expected, Group, KeyId, OpenedRequest, Pool, Refusal, SealedRequest, ServerKey, V1Request, VerifiedExchange,
 };
@@ -13,9 +16,6 @@ use crate::{
 
 /// The groups whose material is loaded at init; that of others is loaded when they first ask.
 const PREFETCHED_GROUPS: usize = 8;
-
-/// How long init waits for the prefetch: AWS Lambda ends an init after ten seconds.
-const PREFETCH_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Which adapters a broker runs on.
 pub trait Ports: Send + Sync + 'static {

@@ -1,7 +1,7 @@
 use policy::Circumstances;
-use ports::{Clock as _, Fault, SpendError, chain};
+use ports::{Clock as _, SpendError};
 use protocol::{Denial, DenialCode, Refusal, SystemRandom, VerifiedExchange, Wire};
-use web::{Caller, Event, Outcome, Problem, audit};
+use web::{Caller, Ending, Event, Problem, audit};
 
 use crate::{
     Broker, Ports,
@@ -9,13 +9,6 @@ use crate::{
     broker::Unverified,
     release::{Unreleased, release},
 };
-
-/// How an exchange ended, with what is known of it by then.
-struct Ending {
-    outcome: Outcome,
-    reason: Option<&'static str>,
-    answer: Result<String, Problem>,
-}
 
 /// What was learnt of an exchange on the way, for the audit event.
 #[derive(Default)]
@@ -65,7 +58,7 @@ async fn run<P: Ports>(
 ) -> Ending {
     let exchange = match verified.await {
         Ok(exchange) => exchange,
-        Err(Unverified::Refused(refusal)) => return Ending::refused(refusal),
+        Err(Unverified::Refused(refusal)) => return refused(refusal),
         Err(Unverified::Fault(fault)) => return Ending::fault("material", &fault, caller),
     };
     trail.group = Some(exchange.group().to_string());
@@ -81,9 +74,9 @@ async fn run<P: Ports>(
     };
     let authorized = match authorize(exchange, &loaded.value, circumstances) {
         Ok(authorized) => authorized,
-        Err(denied) => {
-            let Denied { exchange, denial } = *denied;
-            return Ending::denied(denial, exchange.seal_denial(denial, &SystemRandom));
+        Err(unauthorized) => {
+            let Denied { exchange, denial } = *unauthorized;
+            return denied(denial, exchange.seal_denial(denial, &SystemRandom));
         }
     };
     trail.policies = Some(authorized.policies().to_owned());
@@ -91,35 +84,23 @@ async fn run<P: Ports>(
     let attempt = Attempt { circumstances, invocation_id: &caller.request_id, keep_days: broker.config.audit_days };
     let spent = match authorized.spend(&broker.adapters.ledger, attempt).await {
         Ok(spent) => spent,
-        Err(SpendError::AlreadySpent) => return Ending::refused(Refusal::Replayed),
+        Err(SpendError::AlreadySpent) => return refused(Refusal::Replayed),
         Err(SpendError::Fault(fault)) => return Ending::fault("ledger", &fault, caller),
     };
     match release(broker, spent, caller.source_ip).await {
-        Ok(answer) => Ending { outcome: Outcome::Granted, reason: None, answer: Ok(answer) },
-        Err(Unreleased::Denied(denial, detail)) => Ending::denied(denial, detail),
+        Ok(answer) => Ending::granted(answer),
+        Err(Unreleased::Denied(denial, detail)) => denied(denial, detail),
         Err(Unreleased::Fault(fault)) => Ending::fault("release", &fault, caller),
     }
 }
 
-impl Ending {
-    const fn refused(refusal: Refusal) -> Self {
-        Self { outcome: Outcome::Refused, reason: Some(refusal.code()), answer: Err(Problem::Refused) }
-    }
+fn refused(refusal: Refusal) -> Ending {
+    Ending::refused(refusal.code(), Problem::Refused)
+}
 
-    fn denied(denial: Denial, detail: String) -> Self {
-        let (reason, problem) = match denial.code {
-            DenialCode::Denied => ("policy", Problem::Denied { detail: Some(detail) }),
-            DenialCode::NotFound => ("not_found", Problem::NotFound { detail: Some(detail) }),
-        };
-        Self { outcome: Outcome::Denied, reason: Some(reason), answer: Err(problem) }
-    }
-
-    const fn failed(reason: &'static str) -> Self {
-        Self { outcome: Outcome::Failed, reason: Some(reason), answer: Err(Problem::Unavailable) }
-    }
-
-    fn fault(step: &'static str, fault: &Fault, caller: &Caller) -> Self {
-        tracing::error!(step, error = chain(fault), request_id = caller.request_id, "exchange failed");
-        Self::failed(step)
+fn denied(denial: Denial, detail: String) -> Ending {
+    match denial.code {
+        DenialCode::Denied => Ending::denied("policy", Problem::Denied { detail: Some(detail) }),
+        DenialCode::NotFound => Ending::denied("not_found", Problem::NotFound { detail: Some(detail) }),
     }
 }

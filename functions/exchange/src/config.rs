@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
+use ports::{ConfigError, Settings};
 use protocol::Group;
 use serde::Deserialize;
 
@@ -42,39 +43,37 @@ pub struct RoleAlias {
     pub bind_source_ip: bool,
 }
 
-/// A setting that is missing or cannot be used.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("environment variable is missing or not valid: {0}")]
-pub struct ConfigError(pub &'static str);
-
 const fn one_hour() -> u32 {
     3600
 }
 
 impl Config {
-    /// Reads the settings through `variable`, which gives the value of an environment variable.
+    /// Reads the settings.
     ///
     /// # Errors
     /// The first variable that is missing or not valid.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let required = |name| variable(name).filter(|value| !value.is_empty()).ok_or(ConfigError(name));
-        let roles = variable("ROLES").filter(|roles| !roles.is_empty()).unwrap_or_else(|| "{}".into());
+    pub fn read(settings: Settings<'_>) -> Result<Self, ConfigError> {
+        let roles = settings.optional("ROLES").unwrap_or_else(|| "{}".into());
         let roles: BTreeMap<String, RoleAlias> = serde_json::from_str(&roles).map_err(|_| ConfigError("ROLES"))?;
         if roles.values().any(|role| !(900..=3600).contains(&role.max_seconds)) {
             return Err(ConfigError("ROLES"));
         }
-        let groups = Group::parse_list(&required("GROUPS")?).ok_or(ConfigError("GROUPS"))?;
-        let v1_group = variable("V1_GROUP").filter(|group| !group.is_empty());
-        let v1_group = v1_group.map(|name| groups.iter().find(|group| group.as_str() == name).cloned());
+        let groups = Group::parse_list(&settings.required("GROUPS")?).ok_or(ConfigError("GROUPS"))?;
+        let known = |name: &str| groups.iter().find(|group| group.as_str() == name).cloned();
+        let v1_group =
+            settings.optional("V1_GROUP").map(|name| known(&name).ok_or(ConfigError("V1_GROUP"))).transpose()?;
+        let key_secret = settings.required("KEY_SECRET")?;
+        if !key_secret.contains('/') {
+            return Err(ConfigError("KEY_SECRET"));
+        }
         Ok(Self {
-            audience: required("AUDIENCE")?,
-            v1_group: v1_group.map(|group| group.ok_or(ConfigError("V1_GROUP"))).transpose()?,
+            audience: settings.required("AUDIENCE")?,
             groups,
-            secret_arns: variable("SECRET_ARNS").unwrap_or_default(),
-            key_secret: required("KEY_SECRET")
-                .and_then(|name| if name.contains('/') { Ok(name) } else { Err(ConfigError("KEY_SECRET")) })?,
+            v1_group,
+            secret_arns: settings.optional("SECRET_ARNS").unwrap_or_default(),
+            key_secret,
             roles,
-            audit_days: required("AUDIT_DAYS")?.parse().map_err(|_| ConfigError("AUDIT_DAYS"))?,
+            audit_days: settings.parsed("AUDIT_DAYS")?,
             v1_refusal_grid: Duration::from_millis(100),
             deadline: Duration::from_secs(8),
         })
@@ -99,12 +98,12 @@ mod tests {
             ("ROLES", r#"{"deploy":{"role_arn":"arn:aws:iam::123456789012:role/deploy"}}"#),
             ("AUDIT_DAYS", "400"),
         ];
-        Config::read(|name| {
+        Config::read(Settings::new(&|name| {
             if name == change.0 {
                 return Some(change.1.to_owned());
             }
             settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-        })
+        }))
     }
 
     #[test]

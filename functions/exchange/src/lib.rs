@@ -17,6 +17,6 @@ mod router;
 mod v1;
 
 pub use broker::{Adapters, Broker, Ports};
-pub use config::{Config, ConfigError, RoleAlias};
+pub use config::{Config, RoleAlias};
 pub use openapi::openapi;
 pub use router::router;

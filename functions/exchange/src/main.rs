@@ -3,8 +3,8 @@
 use std::{env, sync::Arc};
 
 use aws::{Connection, DynamoDbLedger, S3Bucket, SecretsManager, Sts};
-use exchange::{Adapters, Broker, Config, ConfigError, Ports, router};
-use ports::SystemClock;
+use exchange::{Adapters, Broker, Config, Ports, router};
+use ports::{Settings, SystemClock};
 
 struct Aws;
 
@@ -19,13 +19,14 @@ impl Ports for Aws {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     web::log::start();
-    let variable = |name: &'static str| env::var(name).ok().filter(|value| !value.is_empty()).ok_or(ConfigError(name));
-    let config = Config::read(|name| env::var(name).ok())?;
+    let variable = |name: &str| env::var(name).ok();
+    let settings = Settings::new(&variable);
+    let config = Config::read(settings)?;
     let connection = Connection::of_function().await;
     let adapters = Adapters::<Aws> {
-        objects: S3Bucket::new(&connection, variable("BUCKET")?),
+        objects: S3Bucket::new(&connection, settings.required("BUCKET")?),
         secrets: SecretsManager::new(&connection),
-        ledger: DynamoDbLedger::new(&connection, variable("LEDGER_TABLE")?),
+        ledger: DynamoDbLedger::new(&connection, settings.required("LEDGER_TABLE")?),
         roles: Sts::new(connection),
         clock: SystemClock,
     };

@@ -41,9 +41,7 @@ pub(crate) async fn manifest<P: Ports>(
             return Problem::Unavailable.respond(&caller.request_id);
         }
     };
-    // RFC 9110 section 13.1.2: a list, compared weakly.
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok()).unwrap_or_default();
-    let unchanged = known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == material.etag.0);
+    let unchanged = web::has(&headers, &material.etag.0);
     let Ok(etag) = HeaderValue::from_str(&material.etag.0) else {
         return Problem::Unavailable.respond(&caller.request_id);
     };

@@ -28,8 +28,7 @@ pub fn router<P: Ports>(broker: Arc<Broker<P>>) -> Router {
 /// The process runs. It asks nothing of what the process depends on.
 #[utoipa::path(get, path = "/health", tag = "exchange", responses((status = 200, description = "The process runs", body = Health)))]
 pub(crate) async fn health() -> Response {
-    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], axum::Json(Health { status: "ok" }))
-        .into_response()
+    ([(header::CACHE_CONTROL, "no-store")], axum::Json(Health { status: "ok" })).into_response()
 }
 
 /// That the process runs.

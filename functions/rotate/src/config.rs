@@ -1,6 +1,7 @@
 use std::num::NonZeroU64;
 
 use npm::PackageName;
+use ports::{ConfigError, Settings};
 use protocol::{Group, KeySize};
 
 /// What a deployment decides, from environment variables that `template.yaml` sets.
@@ -16,6 +17,10 @@ pub struct Config {
     pub key_size: KeySize,
     /// `ACCEPT_SECONDS`: how long the pool that is replaced is accepted.
     pub accept_seconds: NonZeroU64,
+    /// `TOKEN_KEY_SECRET`: name of the secret of the key that signs access tokens.
+    pub token_key_secret: String,
+    /// `MAX_TOKEN_SECONDS`: how long a token lives at most, and so how long a replaced token key verifies.
+    pub max_token_seconds: u32,
     /// `URL_PARAMETER`: name of the parameter that holds the broker's URL.
     pub url_parameter: String,
     /// `V1_GROUP`: the group whose material is copied to where v1 clients look for it; empty: none.
@@ -34,39 +39,35 @@ pub struct Npm {
     pub token_secret: String,
 }
 
-/// A setting that is missing or cannot be used.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("environment variable is missing or not valid: {0}")]
-pub struct ConfigError(pub &'static str);
-
 impl Config {
-    /// Reads the settings through `variable`, which gives the value of an environment variable.
+    /// Reads the settings.
     ///
     /// # Errors
     /// The first variable that is missing or not valid.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let required = |name| variable(name).filter(|value| !value.is_empty()).ok_or(ConfigError(name));
-        let optional = |name| variable(name).filter(|value| !value.is_empty());
-        let groups = Group::parse_list(&required("GROUPS")?).ok_or(ConfigError("GROUPS"))?;
+    pub fn read(settings: Settings<'_>) -> Result<Self, ConfigError> {
+        let groups = Group::parse_list(&settings.required("GROUPS")?).ok_or(ConfigError("GROUPS"))?;
         let known = |name: &str| groups.iter().find(|group| group.as_str() == name).cloned();
-        let v1_group = optional("V1_GROUP").map(|name| known(&name).ok_or(ConfigError("V1_GROUP"))).transpose()?;
-        let npm = match optional("NPM_PACKAGES") {
+        let v1_group =
+            settings.optional("V1_GROUP").map(|name| known(&name).ok_or(ConfigError("V1_GROUP"))).transpose()?;
+        let npm = match settings.optional("NPM_PACKAGES") {
             Some(packages) => {
                 let packages = packages_of(&packages, &groups).ok_or(ConfigError("NPM_PACKAGES"))?;
-                Some(Npm { packages, token_secret: required("NPM_TOKEN_SECRET")? })
+                Some(Npm { packages, token_secret: settings.required("NPM_TOKEN_SECRET")? })
             }
             None => None,
         };
-        let bits: u32 = required("KEY_BITS")?.parse().map_err(|_| ConfigError("KEY_BITS"))?;
+        let bits: u32 = settings.parsed("KEY_BITS")?;
         Ok(Self {
-            audience: required("AUDIENCE")?,
+            audience: settings.required("AUDIENCE")?,
             groups,
             v1_group,
             npm,
-            key_secret: required("KEY_SECRET")?,
+            key_secret: settings.required("KEY_SECRET")?,
             key_size: bits.try_into().map_err(|_| ConfigError("KEY_BITS"))?,
-            accept_seconds: required("ACCEPT_SECONDS")?.parse().map_err(|_| ConfigError("ACCEPT_SECONDS"))?,
-            url_parameter: required("URL_PARAMETER")?,
+            accept_seconds: settings.parsed("ACCEPT_SECONDS")?,
+            token_key_secret: settings.required("TOKEN_KEY_SECRET")?,
+            max_token_seconds: settings.parsed("MAX_TOKEN_SECONDS")?,
+            url_parameter: settings.required("URL_PARAMETER")?,
         })
     }
 }

@@ -1,4 +1,5 @@
-//! The rotation: a new server key, a new pool for every group, then the manifests that name them, then copies elsewhere.
+//! The rotation: a new server key, a new token key, a new pool for every group, then the manifests that name them, then copies
+//! elsewhere.
 //!
 //! [`rotate`] runs on a schedule and by hand. Writing a group's manifest is the commit point: a crash before it leaves
 //! the old generation whole, and the next run finishes what was begun.
@@ -7,7 +8,8 @@
 mod config;
 mod copies;
 mod rotation;
+mod token_key;
 
-pub use config::{Config, ConfigError, Npm};
+pub use config::{Config, Npm};
 pub use copies::Published;
 pub use rotation::{Adapters, Order, Report, RotateError, Rotated, rotate};

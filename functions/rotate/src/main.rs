@@ -5,21 +5,23 @@ use std::env;
 use aws::{Connection, ParameterStore, S3Bucket, SecretsManager};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use npm::NpmRegistry;
-use ports::{SystemClock, chain};
+use ports::{Settings, SystemClock, chain};
 use protocol::SystemRandom;
-use rotate::{Adapters, Config, ConfigError, Order, Report, rotate};
+use rotate::{Adapters, Config, Order, Report, rotate};
 use web::{Event, Outcome, audit};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     web::log::start();
-    let config = Config::read(|name| env::var(name).ok())?;
+    let variable = |name: &str| env::var(name).ok();
+    let settings = Settings::new(&variable);
+    let config = Config::read(settings)?;
     let connection = Connection::of_function().await.patient();
     let adapters = Adapters {
-        objects: S3Bucket::new(&connection, env::var("BUCKET").map_err(|_| ConfigError("BUCKET"))?),
+        objects: S3Bucket::new(&connection, settings.required("BUCKET")?),
         secrets: SecretsManager::new(&connection),
         parameters: ParameterStore::new(&connection),
-        registry: NpmRegistry(env::var("NPM_REGISTRY").unwrap_or_default()),
+        registry: NpmRegistry(settings.optional("NPM_REGISTRY").unwrap_or_default()),
         clock: SystemClock,
     };
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Order>| {

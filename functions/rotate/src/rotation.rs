@@ -5,12 +5,13 @@ use ports::{
     AppendSecret, Clock, DeleteObject, ETag, Fault, ListObjects, Precondition, PublishMaterial, ReadObject,
     ReadParameter, ReadSecret, SecretVersion, Stage, VersionSelector, WriteObject,
 };
-use protocol::{Group, Jwk, Manifest, Pool, PoolEntry, PoolId, Random, SecretValue, ServerKey};
+use protocol::{Group, Jwk, Manifest, Pool, PoolEntry, PoolId, Random, Secret, SecretValue, ServerKey};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Config, Published,
     copies::{copy_for_v1, publish},
+    token_key::{TokenKey, rotate_token_key},
 };
 
 /// How long a deletion may take: the groups that are still to be rotated wait for it.
@@ -24,7 +25,7 @@ const GROUPS_PREFIX: &str = "groups/";
 pub struct Adapters<O, S, P, R, C> {
     /// Manifests and pools.
     pub objects: O,
-    /// The server key.
+    /// The server key and the token key.
     pub secrets: S,
     /// The broker's URL.
     pub parameters: P,
@@ -45,6 +46,9 @@ pub struct Order {
     /// Give a first generation to groups that have none, under the current key where there is one.
     #[serde(default)]
     pub new_groups_only: bool,
+    /// End every access token: make a new token key in any case, and publish it alone. For a key that somebody got hold of.
+    #[serde(default)]
+    pub end_tokens: bool,
 }
 
 /// What a rotation did.
@@ -55,6 +59,10 @@ pub struct Report {
     pub new_server_key: bool,
     /// The server key that every group's manifest names now.
     pub kid: String,
+    /// Whether a new token key was made. Otherwise the current one stays, as long as tokens of the one before may be valid.
+    pub new_token_key: bool,
+    /// The newest token key.
+    pub token_kid: String,
     /// The groups that got a new generation.
     pub rotated: Vec<Rotated>,
     /// Why v1 clients do not find the generation, where they do not. It is committed all the same; `new_groups_only` copies again.
@@ -97,6 +105,9 @@ pub enum RotateError {
     /// The secret holds something else than a server key.
     #[error("the server key's secret does not hold a key")]
     InvalidKey,
+    /// The secret holds something else than a token key.
+    #[error("the token key's secret does not hold a key")]
+    InvalidTokenKey,
 }
 
 /// A group's manifest as it was found.
@@ -110,12 +121,12 @@ struct Next {
     ends: Option<PoolId>,
 }
 
-/// Gives every group a new pool under a new server key.
+/// Gives every group a new pool under a new server key, and the issuer of access tokens a new key.
 ///
 /// Where a group's manifest names another key than the current one, an earlier run ended before it came to that group.
 /// Then this run finishes it, and makes no new key: a further key would end the one that this group's clients use.
 ///
-/// The order is key, pools, manifests, copies for v1 clients, npm packages; with each manifest the pool that it no longer
+/// The order is keys, pools, manifests, copies for v1 clients, npm packages; with each manifest the pool that it no longer
 /// names is deleted. Copies and packages are made of what is committed, whether or not this run did it, so that a run that
 /// ended before them is made up for. The old key becomes
 /// `AWSPREVIOUS` and stays live, so clients with an old manifest go on. Of two runs side by side one gives way: the key is
@@ -147,8 +158,9 @@ where
     }
     // The previous version first: a key that somebody else makes in between is then found as the current one, which the
     // groups lack, and is kept.
-    let previous = version(&adapters.secrets, config, Stage::Previous).await?;
-    let current = version(&adapters.secrets, config, Stage::Current).await?;
+    let read = "read the server key";
+    let previous = version(&adapters.secrets, &config.key_secret, Stage::Previous, read).await?;
+    let current = version(&adapters.secrets, &config.key_secret, Stage::Current, read).await?;
     let current_key = current.as_ref().map(public_key).transpose()?;
     let now = adapters.clock.unix_seconds();
     let keeps_key = current.as_ref().zip(current_key).filter(|(version, key)| {
@@ -164,6 +176,7 @@ where
         }
         None => new_key(config, &adapters.secrets, [current.as_ref(), previous.as_ref()]).await?,
     };
+    let TokenKey { kid: token_kid, is_new: new_token_key } = rotate_token_key(config, order, adapters).await?;
 
     let mut next = Vec::with_capacity(found.len());
     for (group, found) in found {
@@ -205,7 +218,8 @@ where
         Some(npm) => publish(npm, &adapters.objects, &adapters.secrets, &adapters.registry).await,
         None => Vec::new(),
     };
-    Ok(Report { new_server_key, kid: server_key.kid().to_string(), rotated, v1_copies_failed, published })
+    let kid = server_key.kid().to_string();
+    Ok(Report { new_server_key, kid, new_token_key, token_kid, rotated, v1_copies_failed, published })
 }
 
 async fn manifest(objects: &impl ReadObject, group: &Group) -> Result<(Manifest, ETag), RotateError> {
@@ -217,14 +231,16 @@ async fn manifest(objects: &impl ReadObject, group: &Group) -> Result<(Manifest,
     read.await.map_err(step("read a manifest"))
 }
 
-async fn version(
+/// The version of a secret that bears this label, where there is one.
+pub(crate) async fn version(
     secrets: &impl ReadSecret,
-    config: &Config,
+    name: &str,
     stage: Stage,
+    read: &'static str,
 ) -> Result<Option<SecretVersion>, RotateError> {
-    match secrets.read(&config.key_secret, VersionSelector { id: None, stage: Some(stage.label()) }).await {
+    match secrets.read(name, VersionSelector { id: None, stage: Some(stage.label()) }).await {
         Err(Fault::Missing) => Ok(None),
-        version => version.map(Some).map_err(step("read the server key")),
+        version => version.map(Some).map_err(step(read)),
     }
 }
 
@@ -234,19 +250,29 @@ fn public_key(version: &SecretVersion) -> Result<Jwk, RotateError> {
     Ok(key.public().clone())
 }
 
-/// Makes a server key and stores it, unless somebody else stored one after the versions that were seen: current, previous.
+/// Makes a server key and stores it, unless somebody else stored one after the versions that were seen.
 async fn new_key(
     config: &Config,
     secrets: &impl AppendSecret,
     seen: [Option<&SecretVersion>; 2],
 ) -> Result<Jwk, RotateError> {
+    let pem = ServerKey::generate(config.key_size);
+    let public = ServerKey::from_pem(pem.expose()).map_err(|_| RotateError::InvalidKey)?.public().clone();
+    append(secrets, &config.key_secret, seen, &pem).await.map_err(step("store the server key"))?;
+    Ok(public)
+}
+
+/// Stores a private key, unless somebody else stored one after the versions that were seen: current, previous.
+pub(crate) async fn append(
+    secrets: &impl AppendSecret,
+    name: &str,
+    seen: [Option<&SecretVersion>; 2],
+    pem: &Secret<String>,
+) -> Result<(), Fault> {
     // The previous version is part of the token, so that an operator can move the labels back and rotate again.
     let seen = seen.map(|version| version.map_or("none", |version| &version.version_id));
     let token = hex::encode(digest(&SHA256, format!("countersign/rotate {} {}", seen[0], seen[1]).as_bytes()));
-    let pem = ServerKey::generate(config.key_size);
-    let public = ServerKey::from_pem(pem.expose()).map_err(|_| RotateError::InvalidKey)?.public().clone();
-    secrets.append(&config.key_secret, &pem, &token).await.map_err(step("store the server key"))?;
-    Ok(public)
+    secrets.append(name, pem, &token).await
 }
 
 async fn new_pool(objects: &impl WriteObject, group: &Group, random: &dyn Random) -> Result<PoolEntry, RotateError> {
@@ -273,7 +299,7 @@ async fn delete_pool(objects: &impl DeleteObject, group: &Group, id: PoolId) -> 
     }
 }
 
-fn step(step: &'static str) -> impl FnOnce(Fault) -> RotateError {
+pub(crate) fn step(step: &'static str) -> impl FnOnce(Fault) -> RotateError {
     move |source| {
         if matches!(source, Fault::Conflict) { RotateError::Interleaved } else { RotateError::Fault { step, source } }
     }

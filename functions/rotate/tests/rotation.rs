@@ -19,6 +19,7 @@ use rotate::{Adapters, Config, Npm, Order, Report, RotateError, rotate};
 
 const NOW: u64 = 1_800_000_000;
 const KEY: &str = "countersign/server-key";
+const TOKEN_KEY: &str = "countersign/token-key";
 
 type World<O = MemoryObjects> = Adapters<O, MemorySecrets, MemoryParameters, MemoryRegistry, ManualClock>;
 
@@ -30,6 +31,8 @@ fn config(groups: &[&str]) -> Config {
         key_size: KeySize::Rsa2048,
         accept_seconds: NonZeroU64::new(3600).unwrap(),
         url_parameter: "/countersign/url".into(),
+        token_key_secret: TOKEN_KEY.into(),
+        max_token_seconds: 86_400,
         v1_group: None,
         npm: None,
     }
@@ -101,7 +104,7 @@ async fn v1_clients_find_the_pool_and_the_key_of_their_group() {
 async fn without_v1_clients_nothing_is_copied() {
     let world = world();
     run(&["web"], &world).await.unwrap();
-    assert!(world.objects.keys().iter().all(|key| key.starts_with("groups/")));
+    assert!(world.objects.keys().iter().all(|key| key.starts_with("groups/") || key == "token/jwks.json"));
 }
 
 #[tokio::test]
