@@ -21,6 +21,8 @@ pub enum Grant {
     Secret(SecretGrant),
     /// AWS credentials.
     Aws(AwsCredentials),
+    /// An access token.
+    AccessToken(AccessToken),
 }
 
 /// One version of a secret of AWS Secrets Manager; the members are named as in `GetSecretValue`.
@@ -72,6 +74,24 @@ pub struct AwsCredentials {
     pub session_token: Secret<String>,
     /// When they end, Unix time in seconds.
     pub expires_at: u64,
+}
+
+/// An access token; the members are named as in RFC 6749 section 5.1.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AccessToken {
+    /// The token, a JWT.
+    pub access_token: Secret<String>,
+    /// `Bearer` (RFC 6750).
+    pub token_type: TokenType,
+    /// When it ends, Unix time in seconds.
+    pub expires_at: u64,
+}
+
+/// How a token is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TokenType {
+    /// In the header `Authorization` (RFC 6750 section 2.1).
+    Bearer,
 }
 
 /// Why an exchange whose proof held released nothing; it is told under the response key.

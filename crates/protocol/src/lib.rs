@@ -33,7 +33,7 @@ mod verify;
 mod want;
 mod wire;
 
-pub use answer::{Answer, AwsCredentials, Denial, DenialCode, Grant, SecretGrant, SecretValue};
+pub use answer::{AccessToken, Answer, AwsCredentials, Denial, DenialCode, Grant, SecretGrant, SecretValue, TokenType};
 pub use claims::{LEEWAY_SECONDS, MAX_LIFETIME_SECONDS, MAX_WANTS};
 pub use error::{ClientError, Refusal};
 pub use jwk::Jwk;

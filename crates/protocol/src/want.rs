@@ -26,6 +26,8 @@ pub enum Want {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seconds: Option<u32>,
     },
+    /// An access token of the group, valid where the request comes from unless policy says otherwise.
+    AccessToken {},
 }
 
 impl Want {
@@ -43,6 +45,7 @@ impl Want {
                     && version_stage.as_deref().is_none_or(|stage| made_of(stage, 1..=256, b"/_+=.@-:"))
             }
             Self::Aws { role, .. } => made_of(role, 1..=64, b"_+=,.@-"),
+            Self::AccessToken {} => true,
         }
     }
 }
@@ -64,9 +67,16 @@ mod tests {
             r#"{"type":"root","id":"a"}"#,
             r#"{"type":"aws","role":"a","seconds":-1}"#,
             r#"{"id":"a"}"#,
+            r#"{"type":"access_token","scope":"a"}"#,
         ] {
             assert!(serde_json::from_str::<Want>(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_want_of_a_token_says_nothing_more() {
+        assert_eq!(serde_json::to_string(&Want::AccessToken {}).unwrap(), r#"{"type":"access_token"}"#);
+        assert_eq!(serde_json::from_str::<Want>(r#"{"type":"access_token"}"#).unwrap(), Want::AccessToken {});
     }
 
     #[test]

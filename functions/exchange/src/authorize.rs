@@ -1,16 +1,21 @@
-use policy::{Access, Action, Circumstances, Decision, Policies, Principal};
+use policy::{Access, Action, Circumstances, Decision, Policies, Principal, TokenOptions};
 use ports::{Ledger, Row, SpendError};
-use protocol::{Denial, DenialCode, VerifiedExchange, Want};
+use protocol::{Denial, DenialCode, Group, VerifiedExchange, Want};
 
 /// A verified exchange all of whose wants policy allows. [`authorize`] alone makes one.
 pub(crate) struct Authorized {
     exchange: VerifiedExchange,
     policies: String,
+    token: TokenOptions,
 }
 
 /// An authorized exchange whose request id was spent by it. [`Authorized::spend`] alone makes one, and releasing takes
 /// it by value.
-pub(crate) struct Spent(VerifiedExchange);
+pub(crate) struct Spent {
+    exchange: VerifiedExchange,
+    policies: String,
+    token: TokenOptions,
+}
 
 /// An exchange that policy does not allow, and which of its wants.
 pub(crate) struct Denied {
@@ -33,22 +38,40 @@ pub(crate) fn authorize(
     circumstances: Circumstances<'_>,
 ) -> Result<Authorized, Box<Denied>> {
     let principal = Principal::Group(exchange.group().as_str());
+    let subject = subject(exchange.group());
     let mut allowing = Vec::new();
+    let mut token = TokenOptions::default();
     for (want, wanted) in exchange.wants().iter().enumerate() {
         let action = match wanted {
             Want::Secret { id, .. } => Action::ReadSecret(id),
             Want::Aws { role, .. } => Action::AssumeRole(role),
+            Want::AccessToken {} => Action::IssueToken { subject: &subject, user_present: false, user_verified: false },
         };
-        match policies.decide(Access { principal, action, circumstances }) {
-            Decision::Allow(reasons) => allowing.extend(reasons),
-            Decision::Deny => {
-                return Err(Box::new(Denied { exchange, denial: Denial { code: DenialCode::Denied, want } }));
-            }
+        let allowed = match policies.decide(Access { principal, action, circumstances }) {
+            Decision::Allow(reasons) => Some(reasons),
+            Decision::Deny => None,
+        };
+        // There is one want of a token at most: no two wants are alike.
+        let options = match (wanted, &allowed) {
+            (Want::AccessToken {}, Some(reasons)) => policies.token_options(reasons).ok(),
+            (Want::Secret { .. } | Want::Aws { .. } | Want::AccessToken {}, _) => Some(TokenOptions::default()),
+        };
+        let (Some(reasons), Some(options)) = (allowed, options) else {
+            return Err(Box::new(Denied { exchange, denial: Denial { code: DenialCode::Denied, want } }));
+        };
+        if *wanted == (Want::AccessToken {}) {
+            token = options;
         }
+        allowing.extend(reasons);
     }
     allowing.sort_unstable();
     allowing.dedup();
-    Ok(Authorized { exchange, policies: allowing.join(" ") })
+    Ok(Authorized { exchange, policies: allowing.join(" "), token })
+}
+
+/// The `sub` of a group's tokens.
+pub(crate) fn subject(group: &Group) -> String {
+    format!("group:{group}")
 }
 
 impl Authorized {
@@ -59,7 +82,7 @@ impl Authorized {
 
     /// Spends the request id by one conditional write, which is the durable record of what is about to be released.
     pub(crate) async fn spend(self, ledger: &impl Ledger, attempt: Attempt<'_>) -> Result<Spent, SpendError> {
-        let Self { exchange, policies } = self;
+        let Self { exchange, policies, token } = self;
         let Circumstances { source_ip, now, wire } = attempt.circumstances;
         let row = Row {
             key: format!("exchange#{}#{}", exchange.group(), exchange.request_id()),
@@ -70,21 +93,21 @@ impl Authorized {
                 ("pool_id", exchange.pool_id().to_string()),
                 ("kid", exchange.kid().to_string()),
                 ("wants", describe(exchange.wants())),
-                ("policies", policies),
+                ("policies", policies.clone()),
                 ("wire", wire.to_owned()),
                 ("source_ip", source_ip.to_string()),
                 ("request_id", attempt.invocation_id.to_owned()),
                 ("spent_at", now.as_secs().to_string()),
             ],
         };
-        ledger.spend(row).await.map(|()| Spent(exchange))
+        ledger.spend(row).await.map(|()| Spent { exchange, policies, token })
     }
 }
 
 impl Spent {
-    /// Ends the custody: for releasing alone.
-    pub(crate) fn into_exchange(self) -> VerifiedExchange {
-        self.0
+    /// Ends the custody, for releasing alone: the exchange, the policies that allow it, and what they say of a token.
+    pub(crate) fn into_parts(self) -> (VerifiedExchange, String, TokenOptions) {
+        (self.exchange, self.policies, self.token)
     }
 }
 
@@ -96,6 +119,7 @@ pub(crate) fn describe(wants: &[Want]) -> String {
             format!("secret:{id}{}", version.collect::<String>())
         }
         Want::Aws { role, .. } => format!("aws:{role}"),
+        Want::AccessToken {} => "access_token".to_owned(),
     };
     wants.iter().map(describe).collect::<Vec<_>>().join(" ")
 }

@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
+use issuer::Issuer;
 use policy::PolicySource;
 use ports::{
     AssumeRole, Cached, Clock, Fault, Generations, KeySource, Ledger, ListObjects, PREFETCH_DEADLINE, ReadObject,
@@ -19,11 +20,11 @@ const PREFETCHED_GROUPS: usize = 8;
 
 /// Which adapters a broker runs on.
 pub trait Ports: Send + Sync + 'static {
-    /// Manifests, pools and policies.
+    /// Manifests, pools, policies, and the issuer's public keys.
     type Objects: ReadObject + ListObjects + Clone;
-    /// Server keys, and what clients ask for.
+    /// Server keys, the issuer's private keys, and what clients ask for.
     type Secrets: ReadSecret + Clone;
-    /// Spent request ids.
+    /// Spent request ids, and issued tokens.
     type Ledger: Ledger;
     /// Role sessions.
     type Roles: AssumeRole;
@@ -33,11 +34,11 @@ pub trait Ports: Send + Sync + 'static {
 
 /// The adapters themselves.
 pub struct Adapters<P: Ports> {
-    /// Manifests, pools and policies.
+    /// Manifests, pools, policies, and the issuer's public keys.
     pub objects: P::Objects,
-    /// Server keys, and what clients ask for.
+    /// Server keys, the issuer's private keys, and what clients ask for.
     pub secrets: P::Secrets,
-    /// Spent request ids.
+    /// Spent request ids, and issued tokens.
     pub ledger: P::Ledger,
     /// Role sessions.
     pub roles: P::Roles,
@@ -50,6 +51,7 @@ pub struct Broker<P: Ports> {
     pub(crate) config: Config,
     pub(crate) adapters: Adapters<P>,
     pub(crate) policies: Cached<PolicySource<P::Objects>>,
+    pub(crate) issuer: Issuer<P::Objects, P::Secrets>,
     keys: Cached<KeySource<P::Secrets, ServerKey>>,
     groups: BTreeMap<Group, Cached<MaterialSource<P::Objects>>>,
 }
@@ -83,6 +85,7 @@ impl<P: Ports> Broker<P> {
         let material = |group: &Group| Cached::new(MaterialSource::new(adapters.objects.clone(), group.clone()));
         Self {
             policies: Cached::new(PolicySource::new(adapters.objects.clone(), "policies/".into(), reserved)),
+            issuer: Issuer::new(config.tokens.clone(), adapters.objects.clone(), adapters.secrets.clone()),
             keys: Cached::new(KeySource::new(adapters.secrets.clone(), config.key_secret.clone())),
             groups: config.groups.iter().map(|group| (group.clone(), material(group))).collect(),
             config,
@@ -98,6 +101,8 @@ impl<P: Ports> Broker<P> {
         loads.spawn(async move { broker.keys.get(&broker.adapters.clock).await.map(|_| ()) });
         let broker = Arc::clone(self);
         loads.spawn(async move { broker.policies.get(&broker.adapters.clock).await.map(|_| ()) });
+        let broker = Arc::clone(self);
+        loads.spawn(async move { broker.issuer.prefetch(&broker.adapters.clock).await });
         let groups: Vec<Group> = self.groups.keys().take(PREFETCHED_GROUPS).cloned().collect();
         for group in groups {
             let broker = Arc::clone(self);

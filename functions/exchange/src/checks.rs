@@ -87,7 +87,7 @@ async fn run<P: Ports>(
         Err(SpendError::AlreadySpent) => return refused(Refusal::Replayed),
         Err(SpendError::Fault(fault)) => return Ending::fault("ledger", &fault, caller),
     };
-    match release(broker, spent, caller.source_ip).await {
+    match release(broker, spent, caller).await {
         Ok(answer) => Ending::granted(answer),
         Err(Unreleased::Denied(denial, detail)) => denied(denial, detail),
         Err(Unreleased::Fault(fault)) => Ending::fault("release", &fault, caller),

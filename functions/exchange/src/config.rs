@@ -17,6 +17,8 @@ pub struct Config {
     pub secret_arns: String,
     /// `KEY_SECRET`: name of the server key's secret. Nothing under its path is ever released.
     pub key_secret: String,
+    /// What it decides of access tokens.
+    pub tokens: issuer::Config,
     /// `ROLES`: a JSON object of role aliases.
     pub roles: BTreeMap<String, RoleAlias>,
     /// `AUDIT_DAYS`: how long a row of the ledger is kept.
@@ -72,6 +74,7 @@ impl Config {
             v1_group,
             secret_arns: settings.optional("SECRET_ARNS").unwrap_or_default(),
             key_secret,
+            tokens: issuer::Config::read(settings)?,
             roles,
             audit_days: settings.parsed("AUDIT_DAYS")?,
             v1_refusal_grid: Duration::from_millis(100),
@@ -96,6 +99,9 @@ mod tests {
             ("GROUPS", "web, batch"),
             ("KEY_SECRET", "countersign/server-key"),
             ("ROLES", r#"{"deploy":{"role_arn":"arn:aws:iam::123456789012:role/deploy"}}"#),
+            ("TOKEN_KEY_SECRET", "countersign/token-key"),
+            ("TOKEN_SECONDS", "3600"),
+            ("MAX_TOKEN_SECONDS", "604800"),
             ("AUDIT_DAYS", "400"),
         ];
         Config::read(Settings::new(&|name| {
@@ -131,6 +137,11 @@ mod tests {
             ("ROLES", r#"{"a":{"role_arn":"b","max_seconds":43200}}"#),
             ("ROLES", r#"{"a":{"role_arn":"b","bind":true}}"#),
             ("AUDIT_DAYS", "ever"),
+            ("TOKEN_KEY_SECRET", ""),
+            ("TOKEN_SECONDS", "0"),
+            ("TOKEN_SECONDS", "604801"),
+            ("MAX_TOKEN_SECONDS", "-1"),
+            ("MAX_TOKEN_SECONDS", "0"),
         ] {
             assert_eq!(read((name, value)).unwrap_err().0, name, "{value}");
         }

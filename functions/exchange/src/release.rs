@@ -1,10 +1,20 @@
 use std::net::IpAddr;
 
+use access_token::Network;
 use futures_util::future::try_join_all;
+use issuer::{Issued, Order};
 use ports::{AssumeRole, Fault, ReadSecret, RoleSession, VersionSelector};
-use protocol::{Answer, AwsCredentials, Denial, DenialCode, Grant, SecretGrant, SystemRandom, VerifiedExchange, Want};
+use protocol::{
+    AccessToken, Answer, AwsCredentials, Denial, DenialCode, Grant, SecretGrant, SystemRandom, TokenType,
+    VerifiedExchange, Want,
+};
+use web::Caller;
 
-use crate::{Broker, Ports, authorize::Spent, config::RoleAlias};
+use crate::{
+    Adapters, Broker, Ports,
+    authorize::{Spent, subject},
+    config::RoleAlias,
+};
 
 /// AWS STS `AssumeRole`: the shortest session.
 const MIN_SESSION_SECONDS: u32 = 900;
@@ -19,13 +29,19 @@ pub(crate) enum Unreleased {
 
 /// Fetches everything that the exchange wants, all at once, and encrypts it for the caller: a compact JWE. One want that
 /// cannot be had releases nothing.
-pub(crate) async fn release<P: Ports>(
-    broker: &Broker<P>,
-    spent: Spent,
-    source_ip: IpAddr,
-) -> Result<String, Unreleased> {
-    let exchange = spent.into_exchange();
-    match fetch(broker, &exchange, source_ip).await {
+pub(crate) async fn release<P: Ports>(broker: &Broker<P>, spent: Spent, caller: &Caller) -> Result<String, Unreleased> {
+    let (exchange, policies, token) = spent.into_parts();
+    let subject = subject(exchange.group());
+    let token = Order {
+        subject: &subject,
+        network: token.network.unwrap_or_else(|| Network::of(caller.source_ip)),
+        scope: token.scope,
+        seconds: token.seconds,
+        policies: &policies,
+        source_ip: Some(caller.source_ip),
+        request_id: &caller.request_id,
+    };
+    match fetch(broker, &exchange, token, caller.source_ip).await {
         Ok(answer) => Ok(exchange.seal(&answer, &SystemRandom)),
         Err((want, Fault::Missing)) => {
             let denial = Denial { code: DenialCode::NotFound, want };
@@ -39,16 +55,18 @@ pub(crate) async fn release<P: Ports>(
 async fn fetch<P: Ports>(
     broker: &Broker<P>,
     exchange: &VerifiedExchange,
+    token: Order<'_>,
     source_ip: IpAddr,
 ) -> Result<Answer, (usize, Fault)> {
     let session_name = format!("{}@{}", exchange.group(), exchange.request_id());
     let fetches = exchange.wants().iter().enumerate().map(|(index, want)| {
-        let session_name = session_name.clone();
-        async move { grant(broker, want, session_name, source_ip).await.map_err(|fault| (index, fault)) }
+        let (session_name, token) = (session_name.clone(), token.clone());
+        async move { grant(broker, want, session_name, token, source_ip).await.map_err(|fault| (index, fault)) }
     });
     let granted = try_join_all(fetches).await?;
     let ends = granted.iter().filter_map(|grant| match grant {
         Grant::Aws(credentials) => Some(credentials.expires_at),
+        Grant::AccessToken(token) => Some(token.expires_at),
         Grant::Secret(_) => None,
     });
     Ok(Answer { expires_at: ends.min(), granted })
@@ -58,6 +76,7 @@ async fn grant<P: Ports>(
     broker: &Broker<P>,
     want: &Want,
     session_name: String,
+    token: Order<'_>,
     source_ip: IpAddr,
 ) -> Result<Grant, Fault> {
     match want {
@@ -82,6 +101,12 @@ async fn grant<P: Ports>(
                 session_token: credentials.session_token,
                 expires_at: credentials.expires_at,
             }))
+        }
+        Want::AccessToken {} => {
+            let Adapters { ledger, clock, .. } = &broker.adapters;
+            let Issued { token, claims } = broker.issuer.issue(token, ledger, clock, &SystemRandom).await?;
+            let expires_at = claims.expires_at;
+            Ok(Grant::AccessToken(AccessToken { access_token: token, token_type: TokenType::Bearer, expires_at }))
         }
     }
 }

@@ -5,10 +5,11 @@ mod fixture;
 
 use std::time::Duration;
 
+use access_token::{KeySet, TokenRefusal, verify};
 use axum::http::{Method, StatusCode};
-use fixture::{Answered, VALUE, World, role, secret};
+use fixture::{Answered, NOW, VALUE, World, role, secret};
 use ports::memory::{Failing, MEMORY_CREDENTIALS_END};
-use protocol::{Denial, DenialCode, Grant, SecretGrant, Want};
+use protocol::{Denial, DenialCode, Grant, SecretGrant, TokenType, Want};
 
 #[tokio::test]
 async fn what_policy_allows_is_released_for_the_caller_alone() {
@@ -58,10 +59,51 @@ async fn versions_and_stages_are_honoured() {
         .iter()
         .filter_map(|grant| match grant {
             Grant::Secret(SecretGrant { value, .. }) => Some(value.expose()),
-            Grant::Aws(_) => None,
+            Grant::Aws(_) | Grant::AccessToken(_) => None,
         })
         .collect();
     assert_eq!(values, [b"second".as_slice(), VALUE.as_bytes()]);
+}
+
+#[tokio::test]
+async fn a_group_gets_a_token_that_is_valid_where_it_calls_from() {
+    let world = World::new();
+    let (body, pending) = world.request(&[secret("app/db"), Want::AccessToken {}]);
+    let opened = pending.open(&world.post(body).await.body).unwrap();
+    let Grant::AccessToken(grant) = &opened.granted[1] else { panic!("a token") };
+    assert_eq!((grant.token_type, grant.expires_at), (TokenType::Bearer, NOW + 900));
+    assert_eq!(opened.expires_at, Some(NOW + 900));
+    let keys = KeySet::from_json(&world.adapters.objects.peek("token/jwks.json").unwrap()).unwrap();
+    let verify = |address: &str| verify(grant.access_token.expose(), address.parse().unwrap(), &keys, NOW);
+    let token = verify("192.0.2.7").unwrap();
+    let claims = token.claims();
+    assert_eq!((claims.issuer.as_str(), claims.subject.as_str()), ("countersign", "group:web"));
+    assert_eq!((claims.network.to_string(), claims.scope.to_string()), ("192.0.2.7/32".into(), "things:read".into()));
+    assert_eq!(verify("192.0.2.8").unwrap_err(), TokenRefusal::WrongNetwork);
+
+    let rows = world.adapters.ledger.rows();
+    let [exchange, row] = &rows[..] else { panic!("the exchange and its token") };
+    assert!(exchange.record.contains(&("wants", "secret:app/db access_token".into())));
+    assert_eq!(row.key, format!("token#{}", claims.session));
+    assert_eq!(row.ttl, Some(NOW + 900 + 400 * 86_400));
+    assert!(row.record.contains(&("subject", "group:web".into())));
+    assert!(!format!("{rows:?}{}", world.log()).contains(grant.access_token.expose().as_str()));
+}
+
+#[tokio::test]
+async fn what_policies_say_of_a_token_must_go_together() {
+    let world = World::new();
+    world.adapters.objects.put(
+        "policies/more.cedar",
+        r#"@network("10.0.0.0/8") permit (principal, action == Action::"token:issue", resource);
+           @network("11.0.0.0/8") permit (principal, action == Action::"token:issue", resource);"#,
+    );
+    let (body, pending) = world.request(&[Want::AccessToken {}]);
+    let answer = world.post(body).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    let problem: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    let denial = pending.open_denial(problem["detail"].as_str().unwrap()).unwrap();
+    assert_eq!(denial, Denial { code: DenialCode::Denied, want: 0 });
 }
 
 #[tokio::test]
@@ -113,7 +155,7 @@ async fn the_row_in_the_ledger_tells_what_was_released_to_whom() {
     assert_eq!(world.post(world.request(&[secret("app/db"), role("deploy")]).0).await.status, StatusCode::OK);
     let [row] = &world.adapters.ledger.rows()[..] else { panic!("one row") };
     assert!(row.key.starts_with("exchange#web#"));
-    assert_eq!(row.ttl, Some(fixture::NOW + 60 + 400 * 86_400));
+    assert_eq!(row.ttl, Some(NOW + 60 + 400 * 86_400));
     let record = |name: &str| row.record.iter().find(|(key, _)| *key == name).unwrap().1.as_str();
     assert_eq!(record("wants"), "secret:app/db aws:deploy");
     assert_eq!(record("policies"), "web.cedar#0 web.cedar#1");
