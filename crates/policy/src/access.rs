@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use crate::{Decision, Policies};
 
-    const FINGERPRINT: &str = "SHA256:LXEWQrcmsUEBYuyq+6wy9chTD7GQPMTbAiWHF5IaSIE";
+    const FINGERPRINT: &str = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
 
     const KEY: SshKeyPrincipal<'_> = SshKeyPrincipal {
         fingerprint: FINGERPRINT,
