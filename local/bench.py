@@ -16,7 +16,8 @@ import boto3
 
 RUNS = 21
 release, target, build = map(pathlib.Path, sys.argv[1:])
-functions = {"exchange": build / "ExchangeFunction/bootstrap", "rotate": build / "RotateFunction/bootstrap"}
+functions = {
+    name: build / f"{name.capitalize()}Function/bootstrap" for name in ("exchange", "token", "authorize", "issue", "rotate")}
 missed = []
 
 
@@ -91,7 +92,7 @@ threading.Thread(target=server.serve_forever, daemon=True).start()
 port = server.server_port
 settings = {
     "AUDIENCE": "a", "GROUPS": "web", "BUCKET": "b", "KEY_SECRET": "c/k", "AUDIT_DAYS": "1", "LEDGER_TABLE": "t",
-    "KEY_BITS": "3072", "ACCEPT_SECONDS": "60", "URL_PARAMETER": "/u"}
+    "TOKEN_KEY_SECRET": "c/t", "TOKEN_SECONDS": "60", "MAX_TOKEN_SECONDS": "60", "NONCE_RATE": "1", "KEY_BITS": "3072", "ACCEPT_SECONDS": "60", "URL_PARAMETER": "/u"}
 rows = [
     [init(release / "empty", port), *(init(binary, port, **settings) for binary in functions.values())] for _ in range(RUNS)]
 empty, *inits = medians(rows)

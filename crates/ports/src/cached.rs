@@ -14,9 +14,6 @@ pub const MAX_STALE: Duration = Duration::from_mins(10);
 /// source: what bounds the load that either can cause.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// How long init waits for the values that it loads ahead: AWS Lambda ends an init after ten seconds.
-pub const PREFETCH_DEADLINE: Duration = Duration::from_secs(5);
-
 /// How long a caller waits for a new value while there is one that can be used.
 const PATIENCE: Duration = Duration::from_secs(2);
 

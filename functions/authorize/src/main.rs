@@ -14,9 +14,12 @@ async fn main() -> Result<(), Error> {
     let variable = |name: &str| env::var(name).ok();
     let connection = Connection::of_function().await;
     let keys = PublicKeys::new(S3Bucket::new(&connection, Settings::new(&variable).required("BUCKET")?));
-    if let Err(fault) = keys.live(&SystemClock).await {
-        tracing::warn!(error = ports::chain(&fault), "nothing prefetched");
-    }
+    ports::prefetch(async {
+        if let Err(fault) = keys.live(&SystemClock).await {
+            tracing::warn!(error = ports::chain(&fault), "nothing prefetched");
+        }
+    })
+    .await;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Request>| {
         authorize(&event.payload, &keys, &SystemClock, &event.context.request_id).await.map_err(Error::from)
     }))

@@ -2,10 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use issuer::Issuer;
 use policy::PolicySource;
-use ports::{
-    AssumeRole, Cached, Clock, Fault, Generations, KeySource, Ledger, ListObjects, PREFETCH_DEADLINE, ReadObject,
-    ReadSecret,
-};
+use ports::{AssumeRole, Cached, Clock, Fault, Generations, KeySource, Ledger, ListObjects, ReadObject, ReadSecret};
 use protocol::{
     Expected, Group, KeyId, OpenedRequest, Pool, Refusal, SealedRequest, ServerKey, V1Request, VerifiedExchange,
 };
@@ -95,7 +92,6 @@ impl<P: Ports> Broker<P> {
 
     /// Fills the caches, all at once. What fails here is tried again by the first request that needs it.
     pub async fn prefetch(self: &Arc<Self>) {
-        let began = std::time::Instant::now();
         let mut loads = tokio::task::JoinSet::new();
         let broker = Arc::clone(self);
         loads.spawn(async move { broker.keys.get(&broker.adapters.clock).await.map(|_| ()) });
@@ -108,17 +104,14 @@ impl<P: Ports> Broker<P> {
             let broker = Arc::clone(self);
             loads.spawn(async move { broker.groups[&group].get(&broker.adapters.clock).await.map(|_| ()) });
         }
-        let joined = tokio::time::timeout(PREFETCH_DEADLINE, async {
+        ports::prefetch(async {
             while let Some(outcome) = loads.join_next().await {
                 if let Ok(Err(fault)) = outcome {
                     tracing::warn!(error = ports::chain(&fault), "nothing prefetched");
                 }
             }
-        });
-        if joined.await.is_err() {
-            tracing::warn!("prefetch given up");
-        }
-        tracing::info!(elapsed_ms = began.elapsed().as_secs_f64() * 1e3, "prefetched");
+        })
+        .await;
     }
 
     /// Size, parse, known key, unwrap and decrypt, known and accepted pool, MAC, audience and times.

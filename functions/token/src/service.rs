@@ -59,15 +59,13 @@ impl<P: Ports> Service<P> {
     /// Fills the caches, all at once. What fails here is tried again by the first request that needs it.
     pub async fn prefetch(&self) {
         let clock = &self.clock;
-        let load = async {
+        ports::prefetch(async {
             let registry = async { self.registry.get(clock).await.map(|_| ()) };
             let policies = async { self.policies.get(clock).await.map(|_| ()) };
-            tokio::try_join!(self.issuer.prefetch(clock), registry, policies)
-        };
-        match tokio::time::timeout(ports::PREFETCH_DEADLINE, load).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(fault)) => tracing::warn!(error = ports::chain(&fault), "not everything prefetched"),
-            Err(_) => tracing::warn!("prefetch given up"),
-        }
+            if let Err(fault) = tokio::try_join!(self.issuer.prefetch(clock), registry, policies) {
+                tracing::warn!(error = ports::chain(&fault), "not everything prefetched");
+            }
+        })
+        .await;
     }
 }
