@@ -19,6 +19,10 @@ say() {
   printf '\n[%3ds] %s\n' $((SECONDS - started)) "$*"
 }
 
+need_openssh() {
+  command -v ssh-agent ssh-add ssh-keygen >/dev/null || die "OpenSSH's client is missing (Debian: apt install openssh-client)"
+}
+
 need_rust() {
   command -v cargo >/dev/null || die "Rust is missing: install it from https://rustup.rs"
   command -v cc >/dev/null || die "a C compiler is missing (Debian: apt install gcc libc6-dev)"
@@ -90,6 +94,31 @@ stop_local_aws() {
 # A port that nothing listens on.
 free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# Validates files by the program of this name, on PATH or built here, and puts them into a folder of the broker's bucket.
+# usage: put_files FOLDER SUFFIX PROGRAM FILE...
+put_files() {
+  local folder=$1 suffix=$2 program=$3 names=() file check bucket
+  shift 3
+  for file in "$@"; do
+    [[ $file == *"$suffix" ]] || die "not a $suffix file, which the broker would pass over: $file"
+    names+=("$(basename "$file")")
+  done
+  [[ -z $(printf '%s\n' "${names[@]}" | sort | uniq -d) ]] || die "two files have one name"
+  use client
+  STACK_NAME=${STACK_NAME:-countersign}
+  if ! check=$(command -v "$program"); then
+    use_fast_build
+    cargo build --quiet --manifest-path "$root/Cargo.toml" --workspace --bin "$program"
+    check=$bin/$program
+  fi
+  "$check" "$@"
+  bucket=$(output BucketName)
+  for file in "$@"; do
+    aws s3 cp --only-show-errors "$file" "s3://$bucket/$folder/$(basename "$file")"
+    echo "put $folder/$(basename "$file")"
+  done
 }
 
 # The group to do something for: CLIENT_GROUP, or the deployed stack's first.

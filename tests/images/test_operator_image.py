@@ -86,4 +86,4 @@ def test_scripts_and_client_are_at_hand_and_nothing_else_of_the_project():
     assert (user, version.split()[0], valid) == ("65532", "countersign", "0 policies are valid")
     assert files == [
         ".:", ".aws-sam", ".tools", "local", "samconfig.toml", "scripts", "", "scripts:", "create-user", "delete-user",
-        "deploy", "destroy", "lib.sh", "publish-keys-npm", "put-policy", "rotate-keys", "smoke", "store-secret"]
+        "deploy", "destroy", "lib.sh", "publish-keys-npm", "put-policy", "put-ssh-keys", "rotate-keys", "smoke", "store-secret"]
