@@ -1,4 +1,4 @@
-use protocol::Random;
+use protocol::{Random, compact};
 use serde::{Deserialize, Serialize};
 
 use crate::{KeySet, PublicKey, SigningKey, TokenRefusal, base64url, jws};
@@ -32,14 +32,17 @@ impl NonceClaims {
         jws::sign(self, key)
     }
 
-    /// For a client: the issuer's answer, and the key that signed it.
+    /// For a client: the issuer's answer, and the key that signed it. A nonce of another form is refused, so that an ssh key
+    /// never signs a text of the issuer's choice.
     ///
     /// Not checked: that `client_id` and `state` are the client's own.
     ///
     /// # Errors
     /// As [`crate::verify`], up to the claims.
     pub fn verify<'a>(jws: &str, keys: &'a KeySet) -> Result<(Self, &'a PublicKey), TokenRefusal> {
-        jws::verify(jws, keys)
+        let (claims, key): (Self, _) = jws::verify(jws, keys)?;
+        let is_nonce = compact::decode(&claims.nonce).is_some_and(|nonce| nonce.len() == NONCE_BYTES);
+        if is_nonce { Ok((claims, key)) } else { Err(TokenRefusal::WrongClaims) }
     }
 }
 
