@@ -201,6 +201,7 @@ fn describe(want: &Want) -> String {
     match want {
         Want::Secret { id, .. } => format!("secret {id}"),
         Want::Aws { role, .. } => format!("role {role}"),
+        Want::AccessToken {} => "access token".to_owned(),
     }
 }
 

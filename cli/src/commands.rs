@@ -75,17 +75,20 @@ async fn publish(Publish { to, common }: Publish) -> Result<(), Error> {
 }
 
 async fn secret(common: Common, want: Want) -> Result<SecretGrant, Error> {
-    match client(common).exchange(&[want]).await?.granted.pop() {
-        Some(Grant::Secret(secret)) => Ok(secret),
-        Some(Grant::Aws(_)) | None => Err(Error::Unexpected { status: 200 }),
+    if let Grant::Secret(secret) = one(common, want).await? {
+        Ok(secret)
+    } else {
+        Err(Error::Unexpected { status: 200 })
     }
 }
 
 async fn credentials(common: Common, role: String, seconds: Option<u32>) -> Result<AwsCredentials, Error> {
-    match client(common).exchange(&[Want::Aws { role, seconds }]).await?.granted.pop() {
-        Some(Grant::Aws(credentials)) => Ok(credentials),
-        Some(Grant::Secret(_)) | None => Err(Error::Unexpected { status: 200 }),
-    }
+    let grant = one(common, Want::Aws { role, seconds }).await?;
+    if let Grant::Aws(credentials) = grant { Ok(credentials) } else { Err(Error::Unexpected { status: 200 }) }
+}
+
+async fn one(common: Common, want: Want) -> Result<Grant, Error> {
+    client(common).exchange(&[want]).await?.granted.pop().ok_or(Error::Unexpected { status: 200 })
 }
 
 fn json(secret: &SecretGrant) -> Secret<Vec<u8>> {

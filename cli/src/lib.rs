@@ -33,5 +33,6 @@ pub use origin::{InvalidOrigin, Origin};
 pub use pool_file::PoolFile;
 pub use profile::{AccessKey, InvalidProfile, Profile};
 pub use protocol::{
-    Answer, AwsCredentials, Denial, DenialCode, Grant, Group, Manifest, Pool, Secret, SecretGrant, SecretValue, Want,
+    AccessToken, Answer, AwsCredentials, Denial, DenialCode, Grant, Group, Manifest, Pool, Secret, SecretGrant,
+    SecretValue, Want,
 };
