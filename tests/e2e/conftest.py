@@ -7,6 +7,7 @@ import subprocess
 import boto3
 import pytest
 
+import ssh
 from registry import npm, registry  # noqa: F401, fixtures
 from stack import Stack
 
@@ -16,6 +17,10 @@ when { context.wire == "v2" };
 permit (principal == Group::"batch", action == Action::"secret:read", resource in Path::"app")
 when { context.wire == "v1" };
 permit (principal == Group::"web", action == Action::"aws:assume", resource == Role::"deploy");
+@ttl("10m") @scope("things:read")
+permit (principal == Group::"web", action == Action::"token:issue", resource == Subject::"group:web");
+@ttl("20m") @scope("things:read things:write")
+permit (principal in KeyFile::"ops", action == Action::"token:issue", resource);
 forbid (principal, action, resource in Path::"app/admin");
 """
 
@@ -43,6 +48,30 @@ def stack():
     for _ in range(3):
         made.rotate()
     return made
+
+
+@pytest.fixture(scope="session")
+def agent():
+    with ssh.Agent() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def known_keys(stack, agent, tmp_path_factory):
+    """A key of each kind, in OpenSSH's agent and known to the broker, by kind."""
+    folder = tmp_path_factory.mktemp("keys")
+    made = {kind: ssh.make_key(folder, kind) for kind in ssh.KINDS}
+    for key in made.values():
+        agent.add(key)
+    stack.put_keys("".join(f"{key.public}\n" for key in made.values()))
+    stack.restart("token")
+    return made
+
+
+@pytest.fixture(scope="session")
+def known_key(agent, known_keys):
+    """The agent and a key in it that the broker knows."""
+    return agent, known_keys["ed25519"]
 
 
 class Cli:

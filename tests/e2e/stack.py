@@ -34,6 +34,16 @@ class Stack:
         assert "FunctionError" not in answer, report
         return report
 
+    def issue(self, order):
+        """An operator's order of a network token."""
+        answer = self.lambda_.invoke(FunctionName=f"{STACK}-issue", Payload=json.dumps(order).encode())
+        issued = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, issued
+        return issued
+
+    def put_keys(self, text, name="ops.pub"):
+        self.s3.put_object(Bucket=self.bucket, Key=f"ssh-keys/{name}", Body=text.encode())
+
     def put_policy(self, text, name="web.cedar"):
         self.s3.put_object(Bucket=self.bucket, Key=f"policies/{name}", Body=text.encode())
 

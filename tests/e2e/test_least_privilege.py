@@ -7,6 +7,7 @@ import boto3
 import pytest
 
 import template
+import token_client
 
 STACK = os.environ["STACK_NAME"]
 SECRET = {"type": "secret", "id": "app/db"}
@@ -15,7 +16,7 @@ SECRET = {"type": "secret", "id": "app/db"}
 def grants():
     """Every (function, statement, action) of the template."""
     resources = template.resources()
-    for function in ("exchange", "rotate"):
+    for function in ("exchange", "token", "authorize", "issue", "rotate"):
         [policy] = resources[f"{function.capitalize()}Role"]["Properties"]["Policies"]
         for statement in policy["PolicyDocument"]["Statement"]:
             # !If [condition, statement, AWS::NoValue]
@@ -30,22 +31,29 @@ GRANTS = list(grants())
 TAKEN_AWAY = [grant for grant in GRANTS if not grant[2].startswith("logs:") and grant[1] != "NpmToken"]
 
 
-def works(stack):
+def works(stack, key):
     """Everything that the deployed functions do, from cold."""
-    stack.restart("exchange")
+    for function in ("exchange", "token", "authorize", "issue"):
+        stack.restart(function)
     try:
-        report = stack.rotate()
+        # Ending the tokens makes a new key of them each time, and publishes it.
+        report = stack.rotate(end_tokens=True)
         if "v1_copies_failed" in report or any("deleted_pool_id" not in rotated for rotated in report["rotated"]):
             return False
         # An exchange of each kind, and a denial that shows that policies were read.
-        wants = [SECRET, {"type": "aws", "role": "deploy"}]
-        return stack.exchange(wants)[0] == 200 and stack.exchange([{"type": "secret", "id": "ops/root"}])[0] == 403
+        wants = [SECRET, {"type": "aws", "role": "deploy"}, {"type": "access_token"}]
+        exchanged = stack.exchange(wants)[0] == 200 and stack.exchange([{"type": "secret", "id": "ops/root"}])[0] == 403
+        token = token_client.get_token(stack, *key)
+        issued = stack.issue({"network": "127.0.0.0/8", "seconds": 60})["access_token"]
+        return exchanged and all(
+            stack.http("GET", route, headers={"Authorization": f"Bearer {bearer}"})[0] == 200
+            for route in ("/verify", "/v2/whoami") for bearer in (token, issued))
     except AssertionError:
         return False
 
 
-def test_the_whole_of_it_works(stack):
-    assert works(stack)
+def test_the_whole_of_it_works(stack, known_key):
+    assert works(stack, known_key)
 
 
 def test_the_roles_grant_this_and_nothing_else():
@@ -54,11 +62,30 @@ def test_the_roles_grant_this_and_nothing_else():
         ("exchange", "Policies", "s3:GetObject"),
         ("exchange", "ListPolicies", "s3:ListBucket"),
         ("exchange", "ServerKey", "secretsmanager:GetSecretValue"),
+        ("exchange", "TokenKey", "secretsmanager:GetSecretValue"),
+        ("exchange", "PublicKeys", "s3:GetObject"),
         ("exchange", "ClientSecrets", "secretsmanager:GetSecretValue"),
         ("exchange", "Ledger", "dynamodb:PutItem"),
         ("exchange", "Logs", "logs:CreateLogStream"),
         ("exchange", "Logs", "logs:PutLogEvents"),
         ("exchange", "ClientRoles", "sts:AssumeRole"),
+        ("token", "TokenKey", "secretsmanager:GetSecretValue"),
+        ("token", "PublicKeys", "s3:GetObject"),
+        ("token", "SshKeys", "s3:GetObject"),
+        ("token", "Policies", "s3:GetObject"),
+        ("token", "List", "s3:ListBucket"),
+        ("token", "Nonces", "dynamodb:DeleteItem"),
+        ("token", "Ledger", "dynamodb:PutItem"),
+        ("token", "Logs", "logs:CreateLogStream"),
+        ("token", "Logs", "logs:PutLogEvents"),
+        ("authorize", "PublicKeys", "s3:GetObject"),
+        ("authorize", "Logs", "logs:CreateLogStream"),
+        ("authorize", "Logs", "logs:PutLogEvents"),
+        ("issue", "TokenKey", "secretsmanager:GetSecretValue"),
+        ("issue", "PublicKeys", "s3:GetObject"),
+        ("issue", "Ledger", "dynamodb:PutItem"),
+        ("issue", "Logs", "logs:CreateLogStream"),
+        ("issue", "Logs", "logs:PutLogEvents"),
         ("rotate", "Material", "s3:GetObject"),
         ("rotate", "Material", "s3:PutObject"),
         ("rotate", "EndedPools", "s3:DeleteObject"),
@@ -67,6 +94,10 @@ def test_the_roles_grant_this_and_nothing_else():
         ("rotate", "ListMaterial", "s3:ListBucket"),
         ("rotate", "ServerKey", "secretsmanager:GetSecretValue"),
         ("rotate", "ServerKey", "secretsmanager:PutSecretValue"),
+        ("rotate", "TokenKey", "secretsmanager:GetSecretValue"),
+        ("rotate", "TokenKey", "secretsmanager:PutSecretValue"),
+        ("rotate", "PublicKeys", "s3:GetObject"),
+        ("rotate", "PublicKeys", "s3:PutObject"),
         ("rotate", "Url", "ssm:GetParameter"),
         ("rotate", "Logs", "logs:CreateLogStream"),
         ("rotate", "Logs", "logs:PutLogEvents"),
@@ -74,7 +105,7 @@ def test_the_roles_grant_this_and_nothing_else():
 
 
 @pytest.mark.parametrize("function, sid, action", TAKEN_AWAY)
-def test_without_the_action_it_fails(stack, function, sid, action):
+def test_without_the_action_it_fails(stack, known_key, function, sid, action):
     iam = boto3.client("iam")
     role = role_of(function)
     [name] = iam.list_role_policies(RoleName=role)["PolicyNames"]
@@ -87,13 +118,13 @@ def test_without_the_action_it_fails(stack, function, sid, action):
         less["Statement"].remove(statement)
     iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(less))
     try:
-        assert not works(stack), f"{function} does not need {action} of {sid}"
+        assert not works(stack, known_key), f"{function} does not need {action} of {sid}"
     finally:
         iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(whole))
     # What the failed attempt left behind is mended, and it was the action that was missing.
     stack.restart("exchange")
     stack.rotate()
-    assert works(stack)
+    assert works(stack, known_key)
 
 
 @pytest.mark.parametrize("function, sid, action", [grant for grant in GRANTS if grant[2].startswith("logs:")])
