@@ -39,10 +39,10 @@ class Attempt:
         query = urllib.parse.urlencode({name: value for name, value in query.items() if value is not None})
         return self.stack.http("GET", f"/nonce?{query}", headers=headers(self.address))
 
-    def finish(self, code, content_type="application/json", **changes):
+    def finish(self, signature, content_type="application/json", **changes):
         """Status, headers and text of POST /nonce."""
         body = {
-            "grant_type": "authorization_code", "client_id": self.client_id, "state": self.state, "code": b64(code),
+            "grant_type": "authorization_code", "client_id": self.client_id, "state": self.state, "code": b64(signature),
             "code_verifier": self.verifier} | changes
         body = json.dumps({name: value for name, value in body.items() if value is not None}).encode()
         return self.stack.http("POST", "/nonce", body, {"Content-Type": content_type} | headers(self.address))
