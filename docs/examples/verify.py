@@ -13,8 +13,10 @@ from joserfc.jwk import KeySet
 def verify(token, keys, issuer, address):
     """The claims of a token that is valid for a caller at this address."""
     decoded = jwt.decode(token, keys, algorithms=["ES256"])
-    required = {name: {"essential": True} for name in ("sub", "iat", "exp", "ipn", "ses", "scope")}
-    jwt.JWTClaimsRegistry(leeway=0, iss={"essential": True, "value": issuer}, **required).validate(decoded.claims)
+    required = {name: {"essential": True} for name in ("sub", "iat", "exp", "ipn", "ses")}
+    # A token may be for nothing in particular.
+    required |= {"iss": {"essential": True, "value": issuer}, "scope": {"essential": True, "allow_blank": True}}
+    jwt.JWTClaimsRegistry(leeway=0, **required).validate(decoded.claims)
     address = ipaddress.ip_address(address)
     # An IPv4 caller on an IPv6 socket.
     address = getattr(address, "ipv4_mapped", None) or address
