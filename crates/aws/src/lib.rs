@@ -6,6 +6,8 @@ mod connection;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
 mod http;
+#[cfg(feature = "lambda")]
+mod lambda;
 #[cfg(feature = "s3")]
 mod s3;
 #[cfg(feature = "secretsmanager")]
@@ -18,6 +20,8 @@ mod sts;
 pub use connection::Connection;
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoDbLedger;
+#[cfg(feature = "lambda")]
+pub use lambda::Lambda;
 #[cfg(feature = "s3")]
 pub use s3::S3Bucket;
 #[cfg(feature = "secretsmanager")]

@@ -13,9 +13,9 @@ use std::{
 use protocol::{Manifest, Pool, Secret, SecretValue};
 
 use crate::{
-    AppendSecret, AssumeRole, Clock, DeleteObject, ETag, Fault, Ledger, ListObjects, Listed, Object, Precondition,
-    PublishMaterial, ReadObject, ReadParameter, ReadSecret, RoleSession, Row, SecretVersion, SessionCredentials,
-    SpendError, Stage, TakeRow, VersionSelector, WriteObject,
+    AppendSecret, AssumeRole, Clock, DeleteObject, ETag, Fault, InvokeFunction, Invoked, Ledger, ListObjects, Listed,
+    Object, Precondition, PublishMaterial, ReadObject, ReadParameter, ReadSecret, RoleSession, Row, SecretVersion,
+    SessionCredentials, SpendError, Stage, TakeRow, VersionSelector, WriteObject,
 };
 
 /// How a port misbehaves.
@@ -312,6 +312,46 @@ impl AssumeRole for MemoryRoles {
             session_token: Secret::new("example session token".into()),
             expires_at: MEMORY_CREDENTIALS_END,
         })
+    }
+}
+
+/// An invocation of a [`MemoryFunction`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// The name that it was invoked by.
+    pub name: String,
+    /// The event.
+    pub event: Vec<u8>,
+}
+
+/// A function in memory: it ends in one way, and remembers its invocations; clones share them.
+#[derive(Clone, Debug)]
+pub struct MemoryFunction {
+    ends: Invoked,
+    invocations: Arc<Mutex<Vec<Invocation>>>,
+    /// How it misbehaves.
+    pub switch: FaultSwitch,
+}
+
+impl MemoryFunction {
+    /// A function that ends so.
+    #[must_use]
+    pub fn new(ends: Invoked) -> Self {
+        Self { ends, invocations: Arc::default(), switch: FaultSwitch::default() }
+    }
+
+    /// How often and with what it was invoked.
+    #[must_use]
+    pub fn invocations(&self) -> Vec<Invocation> {
+        lock(&self.invocations).clone()
+    }
+}
+
+impl InvokeFunction for MemoryFunction {
+    async fn invoke(&self, name: &str, event: Vec<u8>) -> Result<Invoked, Fault> {
+        self.switch.pass().await?;
+        lock(&self.invocations).push(Invocation { name: name.to_owned(), event });
+        Ok(self.ends.clone())
     }
 }
 
