@@ -1,13 +1,16 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{Http, MAX_TRIES, is_worth_another, pause, share};
+use http::{Http, MAX_TRIES, pause, share};
 use npm::{PackageName, Publication, Registry};
 use protocol::{Answer, Group, Manifest, Request, SystemRandom, Want};
 use reqwest::{StatusCode, header};
 use serde::Deserialize;
 use url::Url;
 
-use crate::{Error, Material, MaterialDir, Origin, StoredMaterial};
+use crate::{
+    Error, Material, MaterialDir, Origin, StoredMaterial,
+    send::{Failed, send},
+};
 
 /// The largest answer, in bytes: 16 secrets of 64 KiB with room for encodings.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -27,13 +30,6 @@ pub struct Client {
 #[derive(Deserialize)]
 struct Problem {
     detail: Option<String>,
-}
-
-/// How one try ended.
-enum Tried {
-    Answered(Box<Answer>),
-    /// It is worth another try, after what the broker asked for.
-    Again(Error, Option<Duration>),
 }
 
 impl Client {
@@ -112,10 +108,10 @@ impl Client {
         let mut tries = 1;
         loop {
             match self.try_once(&material, wants, tries).await {
-                Ok(Tried::Answered(answer)) => return Ok(*answer),
-                Ok(Tried::Again(error, _)) if tries >= MAX_TRIES => return Err(error),
-                Ok(Tried::Again(_, asked_for)) => tokio::time::sleep(pause(tries, asked_for)).await,
-                Err(refused @ Error::Refused { .. }) => {
+                Ok(answer) => return Ok(answer),
+                Err(Failed::Again(error, _)) if tries >= MAX_TRIES => return Err(error),
+                Err(Failed::Again(_, asked_for)) => tokio::time::sleep(pause(tries, asked_for)).await,
+                Err(Failed::ForGood(refused @ Error::Refused { .. })) => {
                     let again = self.origin.is_some() && !pulled_again;
                     let pulled = if again { self.pull_later().await.ok() } else { None };
                     let Some(pulled) = pulled else {
@@ -125,7 +121,7 @@ impl Client {
                     material = pulled;
                     pulled_again = true;
                 }
-                Err(error) => return Err(error),
+                Err(Failed::ForGood(error)) => return Err(error),
             }
             tries += 1;
         }
@@ -142,57 +138,38 @@ impl Client {
         self.materials.load(&self.group)
     }
 
-    async fn try_once(&self, material: &StoredMaterial, wants: &[Want], tries: u32) -> Result<Tried, Error> {
+    async fn try_once(&self, material: &StoredMaterial, wants: &[Want], tries: u32) -> Result<Answer, Failed> {
         let now = unix_seconds();
-        let Request { body, pending } = Request::build(&material.manifest, &material.pool, wants, now, &SystemRandom)?;
+        let Request { body, pending } =
+            Request::build(&material.manifest, &material.pool, wants, now, &SystemRandom).map_err(Error::Protocol)?;
         let url = self.url.as_deref().unwrap_or(&material.manifest.url).trim_end_matches('/');
         let url: Url = format!("{url}/v2/exchange").parse().map_err(|_| Error::Url)?;
-        let sent = self
+        let request = self
             .http
             .client(&url)
             .map_err(Error::Http)?
             .post(url)
             .header(header::CONTENT_TYPE, "application/jose")
             .header(header::ACCEPT, "application/jose, application/problem+json")
-            .timeout(Duration::from_secs(15))
-            .body(body)
-            .send()
-            .await;
-        let response = match sent {
-            Ok(response) => response,
-            Err(source) => return Ok(Tried::Again(Error::Unreachable { tries, source }, None)),
-        };
-        let status = response.status();
-        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let request_id = text("x-request-id").unwrap_or_else(|| "unknown".to_owned());
-        let date = text("date");
-        let asked_for = text("retry-after").and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
-        if is_worth_another(status.as_u16()) {
-            return Ok(Tried::Again(Error::Unavailable { status: status.as_u16(), tries }, asked_for));
-        }
-        let unexpected = Error::Unexpected { status: status.as_u16() };
-        let body = match http::body(response, MAX_ANSWER_BYTES).await {
-            Ok(Some(body)) => body,
-            Ok(None) => return Err(unexpected),
-            Err(source) => return Ok(Tried::Again(Error::Unreachable { tries, source }, None)),
-        };
-        match status {
+            .body(body);
+        let reply = send(request, MAX_ANSWER_BYTES, tries).await?;
+        match reply.status {
             StatusCode::OK => {
-                let body = str::from_utf8(&body).map_err(|_| unexpected)?;
-                Ok(Tried::Answered(Box::new(pending.open(body)?)))
+                let body = str::from_utf8(&reply.body).map_err(|_| reply.unexpected())?;
+                Ok(pending.open(body)?)
             }
             StatusCode::UNAUTHORIZED => {
-                let clock_difference = date.and_then(|date| difference(&date, now));
-                Err(Error::Refused { request_id, clock_difference })
+                let clock_difference = reply.clock_difference(now);
+                Err(Error::Refused { request_id: reply.request_id, clock_difference }.into())
             }
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
-                let problem: Option<Problem> = serde_json::from_slice(&body).ok();
-                let detail = problem.and_then(|problem| problem.detail).ok_or(unexpected)?;
+                let problem: Option<Problem> = serde_json::from_slice(&reply.body).ok();
+                let detail = problem.and_then(|problem| problem.detail).ok_or_else(|| reply.unexpected())?;
                 let denial = pending.open_denial(&detail)?;
                 let want = wants.get(denial.want).map(describe).unwrap_or_default();
-                Err(Error::Denied { code: denial.code, want, request_id })
+                Err(Error::Denied { code: denial.code, want, request_id: reply.request_id }.into())
             }
-            _ => Err(unexpected),
+            _ => Err(reply.unexpected().into()),
         }
     }
 }
@@ -207,10 +184,4 @@ fn describe(want: &Want) -> String {
 
 fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-/// How far an HTTP date (RFC 9110 section 5.6.7) is ahead of `now`, in seconds.
-fn difference(date: &str, now: u64) -> Option<i64> {
-    let theirs = httpdate::parse_http_date(date).ok()?.duration_since(UNIX_EPOCH).ok()?.as_secs();
-    i64::try_from(theirs).ok()?.checked_sub(i64::try_from(now).ok()?)
 }

@@ -23,6 +23,7 @@ mod material;
 mod origin;
 mod pool_file;
 mod profile;
+mod send;
 
 pub use client::Client;
 pub use console::Console;

@@ -62,16 +62,7 @@ impl MaterialDir {
     /// # Errors
     /// [`Error::NoMaterial`], [`Error::OpenToOthers`], [`Error::NotOwned`], [`Error::Damaged`], [`Error::File`].
     pub fn load(&self, group: &Group) -> Result<StoredMaterial, Error> {
-        let path = self.0.join(Manifest::key(group));
-        let json = match read(&path, Manifest::MAX_BYTES, Some(Closed::ToWriting)) {
-            Err(Error::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                return Err(Error::NoMaterial(self.0.clone()));
-            }
-            json => json?,
-        };
-        let manifest = Manifest::from_json(json.expose())
-            .filter(|manifest| manifest.group == *group)
-            .ok_or(Error::Damaged { path, reason: "not this group's manifest" })?;
+        let manifest = self.manifest(group)?;
         let path = self.0.join(&manifest.pool.key);
         let pool = match PoolFile::open(&path, &manifest.pool) {
             Err(Error::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
@@ -80,6 +71,23 @@ impl MaterialDir {
             pool => pool?,
         };
         Ok(StoredMaterial { manifest, pool })
+    }
+
+    /// Reads a group's manifest.
+    ///
+    /// # Errors
+    /// As [`MaterialDir::load`].
+    pub fn manifest(&self, group: &Group) -> Result<Manifest, Error> {
+        let path = self.0.join(Manifest::key(group));
+        let json = match read(&path, Manifest::MAX_BYTES, Some(Closed::ToWriting)) {
+            Err(Error::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                return Err(Error::NoMaterial(self.0.clone()));
+            }
+            json => json?,
+        };
+        Manifest::from_json(json.expose())
+            .filter(|manifest| manifest.group == *group)
+            .ok_or(Error::Damaged { path, reason: "not this group's manifest" })
     }
 
     /// Writes a group's material, each file at once and the manifest last, and deletes pools that are accepted no

@@ -11,7 +11,7 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let host = name.as_str();
-            if host == "localhost" || host.ends_with(".localhost") {
+            if is_localhost(host) {
                 return Ok(Box::new([SocketAddr::from(([127, 0, 0, 1], 0))].into_iter()) as Addrs);
             }
             let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0)).await?.collect();
@@ -55,11 +55,16 @@ impl Http {
     }
 }
 
-/// Whether nobody can listen on the way to this url, or none but this machine: `https`, or a loopback address.
+/// Whether nobody can listen on the way to this url, or none but this machine: `https`, or a loopback address. Names below
+/// `localhost` are this machine's for the clients of [`Http`].
 #[must_use]
 pub fn is_private(url: &Url) -> bool {
-    let here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    url.scheme() == "https" || (url.scheme() == "http" && here)
+    let is_here = |host: &str| is_localhost(host) || matches!(host, "127.0.0.1" | "[::1]");
+    url.scheme() == "https" || (url.scheme() == "http" && url.host_str().is_some_and(is_here))
+}
+
+fn is_localhost(name: &str) -> bool {
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// A body of at most `limit` bytes; `None` where it is larger.
@@ -76,4 +81,27 @@ pub async fn body(mut response: reqwest::Response, limit: usize) -> Result<Optio
         body.extend_from_slice(&chunk);
     }
     Ok(Some(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn https_and_this_machine_are_private() {
+        for (url, expected) in [
+            ("https://example.com", true),
+            ("http://localhost:8080/", true),
+            ("http://api.execute-api.localhost:4566/prod", true),
+            ("http://127.0.0.1", true),
+            ("http://[::1]:1/", true),
+            ("http://example.com", false),
+            ("http://localhost.example.com", false),
+            ("http://notlocalhost", false),
+            ("http://192.168.0.1", false),
+            ("ftp://localhost", false),
+        ] {
+            assert_eq!(is_private(&url.parse().unwrap()), expected, "{url}");
+        }
+    }
 }
