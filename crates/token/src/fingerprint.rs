@@ -62,11 +62,11 @@ impl fmt::Display for Fingerprint {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "SHA256:LXEWQrcmsUEBYuyq+6wy9chTD7GQPMTbAiWHF5IaSIE";
+    const TEXT: &str = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
 
     #[test]
     fn a_client_id_is_the_fingerprint_with_padding_or_without() {
-        let padded = "U0hBMjU2OkxYRVdRcmNtc1VFQll1eXErNnd5OWNoVEQ3R1FQTVRiQWlXSEY1SWFTSUU=";
+        let padded = "U0hBMjU2OjQ3REVRcGo4SEJTYSsvVEltVys1SkNldVFlUmttNU5NcEpXWkczaFN1RlU=";
         let fingerprint: Fingerprint = TEXT.parse().unwrap();
         assert_eq!(fingerprint.to_client_id(), padded.trim_end_matches('='));
         for client_id in [padded, padded.trim_end_matches('=')] {

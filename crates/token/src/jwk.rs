@@ -151,7 +151,7 @@ mod tests {
             ("P-256", "P-384"),
             (r#""sig""#, r#""enc""#),
             ("ES256", "HS256"),
-            ("oKIy", "aKIy"),
+            ("oKIywvG", "aKIywvG"),
             ("f83O", "e83O"),
             ("VEU", "VEV"),
             (r#""alg":"ES256","#, ""),
