@@ -1,7 +1,8 @@
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use http::{Http, MAX_TRIES, pause, share};
 use npm::{PackageName, Publication, Registry};
+use ports::{Clock as _, SystemClock};
 use protocol::{Answer, Group, Manifest, Request, SystemRandom, Want};
 use reqwest::{StatusCode, header};
 use serde::Deserialize;
@@ -139,7 +140,7 @@ impl Client {
     }
 
     async fn try_once(&self, material: &StoredMaterial, wants: &[Want], tries: u32) -> Result<Answer, Failed> {
-        let now = unix_seconds();
+        let now = SystemClock.unix_seconds();
         let Request { body, pending } =
             Request::build(&material.manifest, &material.pool, wants, now, &SystemRandom).map_err(Error::Protocol)?;
         let url = self.url.as_deref().unwrap_or(&material.manifest.url).trim_end_matches('/');
@@ -155,7 +156,7 @@ impl Client {
         let reply = send(request, MAX_ANSWER_BYTES, tries).await?;
         match reply.status {
             StatusCode::OK => {
-                let body = str::from_utf8(&reply.body).map_err(|_| reply.unexpected())?;
+                let body = str::from_utf8(reply.body.expose()).map_err(|_| reply.unexpected())?;
                 Ok(pending.open(body)?)
             }
             StatusCode::UNAUTHORIZED => {
@@ -163,7 +164,7 @@ impl Client {
                 Err(Error::Refused { request_id: reply.request_id, clock_difference }.into())
             }
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
-                let problem: Option<Problem> = serde_json::from_slice(&reply.body).ok();
+                let problem: Option<Problem> = serde_json::from_slice(reply.body.expose()).ok();
                 let detail = problem.and_then(|problem| problem.detail).ok_or_else(|| reply.unexpected())?;
                 let denial = pending.open_denial(&detail)?;
                 let want = wants.get(denial.want).map(describe).unwrap_or_default();
@@ -180,8 +181,4 @@ fn describe(want: &Want) -> String {
         Want::Aws { role, .. } => format!("role {role}"),
         Want::AccessToken {} => "access token".to_owned(),
     }
-}
-
-fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -2,6 +2,8 @@ use std::{io, path::PathBuf};
 
 use protocol::{ClientError, DenialCode};
 
+use crate::TokenError;
+
 const NPM_HINT: &str =
     "check the package's name, NPM_REGISTRY (https) and NPM_TOKEN, and that the token may see the package";
 
@@ -130,6 +132,9 @@ pub enum Error {
     /// The broker's url, given or the manifest's, is none.
     #[error("the broker's url is not valid")]
     Url,
+    /// There is no token, or none that is valid.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// No HTTP client could be made.
     #[error("cannot set up HTTP")]
     Http(#[source] reqwest::Error),
@@ -191,6 +196,7 @@ impl Error {
             Self::Protocol(ClientError::WrongNumberOfWants | ClientError::Oversized) => "ask for less at a time".into(),
             Self::Protocol(_) => "fetch the material again: countersign pull".into(),
             Self::Url => "it begins with https://; see --url, and BROKER_URL of the deployment".into(),
+            Self::Token(error) => error.hint(),
             Self::Http(_) => "check that this system has CA certificates; SSL_CERT_FILE names a bundle".into(),
         }
     }
@@ -208,6 +214,7 @@ impl Error {
             | Self::Protocol(
                 ClientError::PoolMismatch | ClientError::PoolUnreadable(_) | ClientError::InvalidServerKey,
             ) => 3,
+            Self::Token(error) => error.exit_code(),
             Self::Refused { .. } => 4,
             Self::Denied { code: DenialCode::Denied, .. } => 5,
             Self::Denied { code: DenialCode::NotFound, .. } => 6,

@@ -1,6 +1,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::{MAX_TRIES, is_worth_another, pause};
+use protocol::Secret;
 use reqwest::{RequestBuilder, StatusCode};
 
 use crate::Error;
@@ -13,8 +14,8 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     /// Under this id the broker's log holds the request.
     pub(crate) request_id: String,
-    pub(crate) body: Vec<u8>,
-    date: Option<String>,
+    pub(crate) body: Secret<Vec<u8>>,
+    pub(crate) date: Option<String>,
 }
 
 /// How a try failed.
@@ -60,11 +61,10 @@ pub(crate) async fn send(request: RequestBuilder, limit: usize, tries: u32) -> R
     }
     let body = http::body(response, limit).await.map_err(unreachable)?;
     let body = body.ok_or(Error::Unexpected { status: status.as_u16() })?;
-    Ok(Reply { status, request_id, body, date })
+    Ok(Reply { status, request_id, body: Secret::new(body), date })
 }
 
 /// Tries until there is an answer, or another try is not worth it.
-#[allow(dead_code)]
 pub(crate) async fn until_answered<T>(try_once: impl AsyncFn(u32) -> Result<T, Failed>) -> Result<T, Error> {
     let mut tries = 1;
     loop {
