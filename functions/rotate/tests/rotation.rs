@@ -1,65 +1,20 @@
 //! Rotations from nothing, one after another, ended in the middle, and side by side.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{
-    collections::BTreeMap,
-    num::NonZeroU64,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+mod fixture;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
+use fixture::{KEY, NOW, World, config, manifest, run, run_as, world};
 use ports::{
     DeleteObject, Fault, ReadSecret as _, Stage, VersionSelector, WriteObject,
-    memory::{Failing, ManualClock, MemoryObjects, MemoryParameters, MemoryRegistry, MemorySecrets},
+    memory::{Failing, MemoryObjects, MemorySecrets},
 };
-use protocol::{KeySize, Manifest, Pool, Secret, SecretValue, ServerKey, SystemRandom};
-use rotate::{Adapters, Config, Npm, Order, Report, RotateError, rotate};
-
-const NOW: u64 = 1_800_000_000;
-const KEY: &str = "countersign/server-key";
-const TOKEN_KEY: &str = "countersign/token-key";
-
-type World<O = MemoryObjects> = Adapters<O, MemorySecrets, MemoryParameters, MemoryRegistry, ManualClock>;
-
-fn config(groups: &[&str]) -> Config {
-    Config {
-        audience: "countersign".into(),
-        groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
-        key_secret: KEY.into(),
-        key_size: KeySize::Rsa2048,
-        accept_seconds: NonZeroU64::new(3600).unwrap(),
-        url_parameter: "/countersign/url".into(),
-        token_key_secret: TOKEN_KEY.into(),
-        max_token_seconds: 86_400,
-        v1_group: None,
-        npm: None,
-    }
-}
-
-fn world() -> World {
-    let parameters = BTreeMap::from([("/countersign/url".to_owned(), "https://broker.example/prod".to_owned())]);
-    Adapters {
-        objects: MemoryObjects::default(),
-        secrets: MemorySecrets::default(),
-        parameters: MemoryParameters(parameters),
-        registry: MemoryRegistry::default(),
-        clock: ManualClock::new(NOW),
-    }
-}
-
-async fn run(groups: &[&str], world: &World) -> Result<Report, RotateError> {
-    run_as(Order::default(), groups, world).await
-}
-
-async fn run_as(order: Order, groups: &[&str], world: &World) -> Result<Report, RotateError> {
-    rotate(&config(groups), order, world, &SystemRandom).await
-}
-
-fn manifest(objects: &MemoryObjects, group: &str) -> Manifest {
-    Manifest::from_json(&objects.peek(&Manifest::key(&group.parse().unwrap())).unwrap()).unwrap()
-}
+use protocol::{Manifest, Pool, Secret, SecretValue, ServerKey, SystemRandom};
+use rotate::{Adapters, Config, Npm, Order, RotateError, rotate};
 
 async fn kid(secrets: &MemorySecrets, stage: Stage) -> String {
     let selector = VersionSelector { id: None, stage: Some(stage.label()) };
