@@ -4,11 +4,14 @@ use clap::{Parser, Subcommand};
 use countersign::{Group, Origin, PackageName, Profile};
 use url::Url;
 
-/// Proves that this machine holds its group's pool, and receives what policy allows.
+use crate::token_args::Token;
+
+/// Proves that this machine holds its group's pool, or an ssh key, and receives what policy allows.
 ///
 /// Exit codes: 0 done; 1 a file or the system failed; 2 wrong usage; 3 material is missing, damaged, open to others or
-/// theirs, or cannot be pulled or published; 4 the broker refused the request; 5 policy does not allow it; 6 there is no such thing; 7 the
-/// broker cannot be reached or cannot answer; 8 the answer is not the broker's.
+/// theirs, or cannot be pulled or published, or the ssh-agent or its key is missing or does not sign; 4 the broker refused the request,
+/// or a token is not valid; 5 policy does not allow it; 6 there is no such thing; 7 the broker cannot be reached or cannot
+/// answer; 8 the answer is not the broker's.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub(crate) struct Args {
@@ -23,6 +26,7 @@ pub(crate) enum Command {
     Configure(Configure),
     ConsoleUrl(ConsoleUrl),
     Publish(Publish),
+    Token(Token),
 }
 
 /// Fetch the group's manifest and pool, and store them with mode 0600.
@@ -145,13 +149,19 @@ pub(crate) struct Common {
     /// The group that this machine belongs to. Not needed where there is material of one group alone.
     #[arg(long, env = "COUNTERSIGN_GROUP")]
     pub(crate) group: Option<Group>,
-    /// Folder of the material [default: $XDG_STATE_HOME/countersign or ~/.local/state/countersign].
-    #[arg(long, env = "COUNTERSIGN_MATERIAL", value_name = "FOLDER")]
-    pub(crate) material: Option<PathBuf>,
     /// Where material is pulled from: s3://BUCKET[/PREFIX], npm:@SCOPE/NAME[@VERSION], an https url, or a folder. With it,
     /// missing and outdated material is pulled by itself.
     #[arg(long, env = "COUNTERSIGN_FROM", value_name = "PLACE")]
     pub(crate) from: Option<Origin>,
+    #[command(flatten)]
+    pub(crate) broker: Broker,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Broker {
+    /// Folder of the material [default: $XDG_STATE_HOME/countersign or ~/.local/state/countersign].
+    #[arg(long, env = "COUNTERSIGN_MATERIAL", value_name = "FOLDER")]
+    pub(crate) material: Option<PathBuf>,
     /// URL of the broker, in place of the manifest's.
     #[arg(long, env = "COUNTERSIGN_URL")]
     pub(crate) url: Option<String>,
@@ -160,15 +170,18 @@ pub(crate) struct Common {
     pub(crate) timeout: Duration,
 }
 
-impl Common {
+impl Broker {
     /// The folder of the material.
     pub(crate) fn folder(&self) -> PathBuf {
-        self.material.clone().unwrap_or_else(|| {
-            let state = env::var_os("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
-            let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
-            state.or_else(home).unwrap_or_else(|| PathBuf::from("/var/lib")).join("countersign")
-        })
+        self.material.clone().unwrap_or_else(state_folder)
     }
+}
+
+/// The folder of what this program keeps.
+pub(crate) fn state_folder() -> PathBuf {
+    let state = env::var_os("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    state.or_else(home).unwrap_or_else(|| PathBuf::from("/var/lib")).join("countersign")
 }
 
 fn region(text: &str) -> Result<String, String> {
@@ -180,7 +193,7 @@ fn package(text: &str) -> Result<PackageName, String> {
     text.strip_prefix("npm:").unwrap_or(text).parse().map_err(|_| "not a package in a scope: npm:@scope/name".into())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
         _ => Err("not a number of seconds".into()),

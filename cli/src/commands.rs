@@ -8,7 +8,11 @@ use countersign::{
     AccessKey, AwsCredentials, Client, Console, Error, Grant, Group, MaterialDir, Secret, SecretGrant, Want,
 };
 
-use crate::args::{Args, Command, Common, Configure, ConsoleUrl, Get, Publish, Pull};
+use crate::{
+    args::{Args, Command, Common, Configure, ConsoleUrl, Get, Publish, Pull},
+    token_args::Token,
+    token_commands,
+};
 
 pub(crate) async fn run(args: Args) -> Result<(), Error> {
     match args.command {
@@ -17,6 +21,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         Command::Configure(configure) => self::configure(configure).await,
         Command::ConsoleUrl(console_url) => self::console_url(console_url).await,
         Command::Publish(publish) => self::publish(publish).await,
+        Command::Token(Token { command }) => token_commands::run(command).await,
     }
 }
 
@@ -24,7 +29,7 @@ async fn pull(Pull { common }: Pull) -> Result<(), Error> {
     if common.from.is_none() {
         usage("--from is required: the place that material is pulled from");
     }
-    let folder = common.folder();
+    let folder = common.broker.folder();
     let material = client(common).pull().await?;
     let manifest = &material.manifest;
     let line = format!(
@@ -87,7 +92,8 @@ async fn credentials(common: Common, role: String, seconds: Option<u32>) -> Resu
     if let Grant::Aws(credentials) = grant { Ok(credentials) } else { Err(Error::Unexpected { status: 200 }) }
 }
 
-async fn one(common: Common, want: Want) -> Result<Grant, Error> {
+/// Exchanges one want.
+pub(crate) async fn one(common: Common, want: Want) -> Result<Grant, Error> {
     client(common).exchange(&[want]).await?.granted.pop().ok_or(Error::Unexpected { status: 200 })
 }
 
@@ -96,12 +102,13 @@ fn json(secret: &SecretGrant) -> Secret<Vec<u8>> {
 }
 
 fn client(common: Common) -> Client {
-    let materials = MaterialDir::new(common.folder());
-    let group = match common.group {
+    let Common { group, from, broker } = common;
+    let materials = MaterialDir::new(broker.folder());
+    let group = match group {
         Some(group) => group,
         None => only_group(&materials),
     };
-    Client::new(materials, group).pull_from(common.from).url(common.url).timeout(common.timeout)
+    Client::new(materials, group).pull_from(from).url(broker.url).timeout(broker.timeout)
 }
 
 fn only_group(materials: &MaterialDir) -> Group {
@@ -114,12 +121,12 @@ fn only_group(materials: &MaterialDir) -> Group {
 }
 
 /// Ends the process with the usage error that clap would give.
-fn usage(message: &str) -> ! {
+pub(crate) fn usage(message: &str) -> ! {
     Args::command().error(ErrorKind::MissingRequiredArgument, message).exit()
 }
 
 /// Writes to standard output, with a newline at the end where a person reads it.
-fn print(bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn print(bytes: &[u8]) -> Result<(), Error> {
     let mut out = stdout().lock();
     let newline = out.is_terminal() && !bytes.ends_with(b"\n");
     out.write_all(bytes)

@@ -2,6 +2,8 @@
 
 mod args;
 mod commands;
+mod token_args;
+mod token_commands;
 
 use std::{error::Error as _, process::ExitCode};
 

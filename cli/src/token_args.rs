@@ -1,0 +1,163 @@
+use std::{net::IpAddr, time::Duration};
+
+use clap::{
+    Subcommand,
+    builder::{StringValueParser, TypedValueParser as _},
+};
+use countersign::{Fingerprint, Network, Scope, Secret};
+
+use crate::args::{Broker, Common, seconds};
+
+/// Access tokens: short-lived, good in one network, and to be verified with the broker's public keys.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Token {
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    Get(TokenGet),
+    Show(TokenShow),
+    Verify(TokenVerify),
+    Keys(TokenKeys),
+    Issue(TokenIssue),
+}
+
+/// Print an access token, for an ssh key or for the machine's group.
+///
+/// With an ssh key: the agent (SSH_AUTH_SOCK) signs by the key that --key or COUNTERSIGN_KEY names. Where neither does, its keys are
+/// tried until the broker gives a token, those in hardware last, since they want to be touched.
+///
+/// Where a group is named (--group, COUNTERSIGN_GROUP), the token is the group's, by the exchange that also gets secrets. A
+/// group goes before COUNTERSIGN_KEY, and --key before both.
+///
+/// Tokens are kept in $XDG_STATE_HOME/countersign/tokens (~/.local/state/countersign/tokens), open to their owner alone, and
+/// printed again while more than a tenth of their life and a minute is left. A token works in one network, by default from
+/// the address that it was asked for from: --fresh gets another after a move.
+///
+/// Examples:
+///   countersign token get --url https://broker.example.com
+///   countersign token get --key SHA256:LXEWQrcmsUEBYuyq+6wy9chTD7GQPMTbAiWHF5IaSIE
+///   countersign token get --group web
+///   curl -H "$(countersign token get --header)" https://service.example.com/things
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment, mut_arg("group", |group| group.help("The group that the token is for")))]
+pub(crate) struct TokenGet {
+    /// Fingerprint of the ssh key, as `ssh-add -l` shows it. COUNTERSIGN_KEY names it as well.
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub(crate) key: Option<Fingerprint>,
+    /// Print the header that the token is used in: `Authorization: Bearer TOKEN`.
+    #[arg(long)]
+    pub(crate) header: bool,
+    /// Get a new token, whatever is kept.
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Print what a token says: subject, scope, network, times, session and key.
+///
+/// Nothing is verified: anybody can write such a token. See `countersign token verify`.
+///
+/// Examples:
+///   countersign token show
+///   countersign token show --json
+///   echo "$TOKEN" | countersign token show -
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct TokenShow {
+    /// The token, or - for standard input, where other users don't see it [default: the broker's that is kept and ends last].
+    #[arg(value_parser = StringValueParser::new().map(Secret::new))]
+    pub(crate) token: Option<Secret<String>>,
+    /// Print the claims as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) broker: Broker,
+}
+
+/// Verify a token: with the keys that `countersign token keys` stored, or at the issuer.
+///
+/// Exit code 0: it is valid; 4: it is not, and standard error says why, where no issuer was asked.
+///
+/// Examples:
+///   countersign token verify --address 192.0.2.7
+///   countersign token verify --at-issuer
+///   echo "$TOKEN" | countersign token verify -
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct TokenVerify {
+    /// The token, or - for standard input, where other users don't see it [default: the broker's that is kept and ends last].
+    #[arg(value_parser = StringValueParser::new().map(Secret::new))]
+    pub(crate) token: Option<Secret<String>>,
+    /// Address of the caller that it has to be valid for. Without it the network is not checked.
+    #[arg(long, value_name = "IP", conflicts_with = "at_issuer")]
+    pub(crate) address: Option<IpAddr>,
+    /// Ask the issuer, which checks the network for the address that it sees this machine at.
+    #[arg(long)]
+    pub(crate) at_issuer: bool,
+    #[command(flatten)]
+    pub(crate) broker: Broker,
+}
+
+/// Fetch the issuer's public keys, store them for `countersign token verify`, and print their ids.
+///
+/// Examples:
+///   countersign token keys --url https://broker.example.com
+///   countersign token keys --json > jwks.json
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct TokenKeys {
+    /// Print the keys as a JWK Set (RFC 7517).
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) broker: Broker,
+}
+
+/// Issue a network token, for operators: who is in the network can use it, whatever machine he has.
+///
+/// It invokes the function STACK-issue with AWS credentials from where the AWS SDKs look for them, which need
+/// lambda:InvokeFunction on it. The deployment has a ceiling of the lifetime, and records every token.
+///
+/// Examples:
+///   countersign token issue --network 10.0.0.0/16 --ttl 7d --scope "things:read things:write"
+///   countersign token issue --network 2001:db8::/48 --ttl 12h --name nightly --stack countersign-test
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct TokenIssue {
+    /// Where it is to be valid: ADDRESS/LENGTH, without host bits.
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) network: Network,
+    /// How long: 7d, 12h, 1h 30m.
+    #[arg(long, value_parser = lifetime, value_name = "DURATION")]
+    pub(crate) ttl: u32,
+    /// What for: words with one space between them.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) scope: Scope,
+    /// What it is called in logs: 1 to 64 of letters, digits and ._@- [default: the network].
+    #[arg(long, value_parser = name)]
+    pub(crate) name: Option<String>,
+    /// The deployment's stack.
+    #[arg(long, env = "COUNTERSIGN_STACK", default_value = "countersign")]
+    pub(crate) stack: String,
+    /// Print the header that the token is used in: `Authorization: Bearer TOKEN`.
+    #[arg(long)]
+    pub(crate) header: bool,
+    /// Seconds that it may take in all.
+    #[arg(long, env = "COUNTERSIGN_TIMEOUT", default_value = "30", value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) timeout: Duration,
+}
+
+fn lifetime(text: &str) -> Result<u32, String> {
+    let lifetime = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let seconds = u32::try_from(lifetime.as_secs()).ok().filter(|seconds| *seconds > 0 && lifetime.subsec_nanos() == 0);
+    seconds.ok_or_else(|| "not a number of seconds that a token can live".into())
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let valid = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte));
+    if valid && (1..=64).contains(&text.len()) { Ok(text.to_owned()) } else { Err("not a token's name".into()) }
+}
