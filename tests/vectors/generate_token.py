@@ -209,7 +209,7 @@ def signatures(agent, folder):
     yield "malformed-not_the_shortest", ecdsa, text(name) + text(text(b"\0") + text(b"\1")), None
     yield "malformed-too_long", ecdsa, text(name) + text(mpints(r << 8, s)), None
     yield "malformed-three_numbers", ecdsa, text(name) + text(signature + text(b"\x01")), None
-    yield "wrong_signature-zero", ecdsa, text(name) + text(mpints(0, 0)), None
+    yield "malformed-zero", ecdsa, text(name) + text(mpints(0, 0)), None
     yield "wrong_algorithm-another_keys", ed25519, plain["ecdsa-256"], None
     yield "wrong_algorithm-curve", ecdsa, plain["ecdsa-384"], None
     yield "wrong_algorithm-plain_for_sk", ed25519, text(b"ssh-ed25519-cert-v01@openssh.com") + text(parts(plain["ed25519"])[1]), None
