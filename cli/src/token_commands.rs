@@ -23,6 +23,9 @@ use crate::{
 /// The end of what has a year of four digits, Unix time in seconds.
 const YEAR_10000: u64 = 253_402_300_800;
 
+/// The most that is read of standard input: a token, with room for the white space around it.
+const MAX_INPUT_BYTES: usize = 2 * MAX_TOKEN_BYTES;
+
 pub(crate) async fn run(command: TokenCommand) -> Result<(), Error> {
     match command {
         TokenCommand::Get(get) => self::get(get).await,
@@ -176,12 +179,12 @@ fn given_or_kept(token: Option<Secret<String>>, broker: &Broker) -> Result<Secre
     if token.expose() != "-" {
         return Ok(token);
     }
-    let mut text = String::new();
-    // With room for the white space that is around it.
-    let read = stdin().lock().take(2 * MAX_TOKEN_BYTES as u64).read_to_string(&mut text);
-    let text = Secret::new(text);
+    let mut bytes = Vec::with_capacity(MAX_INPUT_BYTES);
+    let read = stdin().lock().take(MAX_INPUT_BYTES as u64).read_to_end(&mut bytes);
+    let bytes = Secret::new(bytes);
     read.map_err(|source| Error::File { action: "read", path: PathBuf::from("standard input"), source })?;
-    Ok(Secret::new(text.expose().trim().to_owned()))
+    let token = str::from_utf8(bytes.expose()).map_err(|_| TokenError::NotAToken)?;
+    Ok(Secret::new(token.trim().to_owned()))
 }
 
 /// The broker's url: the given one, else that of the material that was pulled.
