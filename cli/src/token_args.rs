@@ -38,7 +38,7 @@ pub(crate) enum TokenCommand {
 ///
 /// Examples:
 ///   countersign token get --url https://broker.example.com
-///   countersign token get --key SHA256:LXEWQrcmsUEBYuyq+6wy9chTD7GQPMTbAiWHF5IaSIE
+///   countersign token get --key SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU
 ///   countersign token get --group web
 ///   curl -H "$(countersign token get --header)" https://service.example.com/things
 #[derive(Debug, clap::Args)]

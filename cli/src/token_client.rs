@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn policys_denial_is_told_from_a_gateways() {
+    fn a_denial_of_policy_is_told_from_a_gateways() {
         let key = agent_key(ALICE);
         let answered =
             |status, body: &str| accept(reply(status, body), key.key().fingerprint(), &KeySet::default()).unwrap_err();
