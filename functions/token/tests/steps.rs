@@ -18,7 +18,7 @@ const SLOW: Failing = Failing::Slow(Duration::from_secs(60));
 /// 503 with Retry-After and a body that tells nothing, and an event that names the step.
 fn assert_failed(world: &World, answer: &Answered, name: &str, step: &str) {
     assert_eq!(
-        (answer.status, &*answer.headers["retry-after"].to_str().unwrap()),
+        (answer.status, answer.headers["retry-after"].to_str().unwrap()),
         (StatusCode::SERVICE_UNAVAILABLE, "1")
     );
     let body: Value = serde_json::from_str(&answer.body).unwrap();
