@@ -1,7 +1,7 @@
 //! The gateway's questions, in the form of its developer guide, and the answers to them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use access_token::{Claims, SigningKey};
 use authorize::{NotAllowed, Request, authorize};
@@ -27,7 +27,11 @@ impl World {
     }
 
     fn token(&self, network: &str) -> String {
-        let claims = Claims {
+        self.sign(network, |_| {})
+    }
+
+    fn sign(&self, network: &str, change: fn(&mut Claims)) -> String {
+        let mut claims = Claims {
             issuer: "countersign".into(),
             subject: "group:web".into(),
             issued_at: NOW,
@@ -36,6 +40,7 @@ impl World {
             session: "c2Vzc2lvbg".into(),
             scope: "things:read things:write".parse().unwrap(),
         };
+        change(&mut claims);
         claims.sign(&self.key).expose().clone()
     }
 
@@ -77,25 +82,60 @@ fn question(authorization: &str, source_ip: &str) -> Value {
 #[tokio::test]
 async fn a_token_at_its_address_is_let_in_to_the_stage_with_what_it_says() {
     let world = World::new();
-    for (network, source_ip) in
-        [("192.0.2.7/32", "192.0.2.7"), ("192.0.2.0/24", "::ffff:192.0.2.9"), ("2001:db8::/32", "2001:db8::7")]
-    {
+    for (network, source_ip) in [
+        ("192.0.2.7/32", "192.0.2.7"),
+        ("192.0.2.0/24", "::ffff:192.0.2.9"),
+        ("2001:db8::/32", "2001:db8::7"),
+        ("2001:db8::/32", "2001:0DB8:0:0:0:0:0:7"),
+    ] {
         let answer = world.ask(&question(&format!("Bearer {}", world.token(network)), source_ip)).await.unwrap();
-        assert_eq!(answer["principalId"], "group:web");
+        // Developer Guide, "Output from an API Gateway Lambda authorizer".
         assert_eq!(
-            answer["policyDocument"],
+            answer,
             json!({
-                "Version": "2012-10-17",
-                "Statement": [{
-                    "Action": ["execute-api:Invoke"],
-                    "Effect": "Allow",
-                    "Resource": ["arn:aws:execute-api:eu-west-1:123456789012:abcdef1234/prod/*"],
-                }],
+                "principalId": "group:web",
+                "policyDocument": {
+                    "Version": "2012-10-17",
+                    "Statement": [{
+                        "Action": ["execute-api:Invoke"],
+                        "Effect": "Allow",
+                        "Resource": ["arn:aws:execute-api:eu-west-1:123456789012:abcdef1234/prod/*"],
+                    }],
+                },
+                "context": { "sub": "group:web", "scope": "things:read things:write", "ses": "c2Vzc2lvbg" },
+                "usageIdentifierKey": null,
             })
         );
-        let said = json!({ "sub": "group:web", "scope": "things:read things:write", "ses": "c2Vzc2lvbg" });
-        assert_eq!(answer["context"], said);
     }
+}
+
+#[tokio::test]
+async fn what_is_allowed_is_this_apis_stage_whatever_the_path_says() {
+    let world = World::new();
+    let mut question = question(&format!("Bearer {}", world.token("192.0.2.7/32")), "192.0.2.7");
+    for (arn, allowed) in [
+        ("arn:aws:execute-api:eu-west-1:1:api/prod/GET/", "arn:aws:execute-api:eu-west-1:1:api/prod/*"),
+        (
+            "arn:aws:execute-api:eu-west-1:1:api/test-invoke-stage/GET/",
+            "arn:aws:execute-api:eu-west-1:1:api/test-invoke-stage/*",
+        ),
+        ("arn:aws:execute-api:eu-west-1:1:api/prod/DELETE/a/../../*", "arn:aws:execute-api:eu-west-1:1:api/prod/*"),
+        ("arn:aws-cn:execute-api:cn-north-1:1:api/v2/GET/prod/GET", "arn:aws-cn:execute-api:cn-north-1:1:api/v2/*"),
+    ] {
+        question["methodArn"] = json!(arn);
+        let answer = world.ask(&question).await.unwrap();
+        assert_eq!(answer["policyDocument"]["Statement"][0]["Resource"], json!([allowed]));
+    }
+}
+
+#[tokio::test]
+async fn the_event_for_sam_is_a_question_and_refused() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/authorize/refused.json");
+    let world = World::new();
+    let mut event: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    assert_eq!(world.ask(&event).await.unwrap_err().to_string(), "Unauthorized");
+    event["multiValueHeaders"]["Authorization"] = json!([format!("Bearer {}", world.token("192.0.2.7/32"))]);
+    assert!(world.ask(&event).await.is_ok());
 }
 
 #[tokio::test]
@@ -104,6 +144,7 @@ async fn whatever_is_wrong_is_unauthorized_by_that_very_word() {
     let token = world.token("192.0.2.7/32");
     let good = question(&format!("Bearer {token}"), "192.0.2.7");
     assert!(world.ask(&good).await.is_ok());
+    let signed = |token: &str| question(&format!("Bearer {token}"), "192.0.2.7");
     let changed = |change: fn(&mut Value)| {
         let mut question = good.clone();
         change(&mut question);
@@ -115,6 +156,13 @@ async fn whatever_is_wrong_is_unauthorized_by_that_very_word() {
         ("another_scheme", question(&format!("Basic {token}"), "192.0.2.7")),
         ("no_scheme", question(&token, "192.0.2.7")),
         ("garbage", question("Bearer garbage", "192.0.2.7")),
+        ("empty_header", question("", "192.0.2.7")),
+        ("two_tokens", question(&format!("Bearer {token}, Bearer {token}"), "192.0.2.7")),
+        ("another_key", signed(&World::new().token("192.0.2.7/32"))),
+        ("expired", signed(&world.sign("192.0.2.7/32", |claims| claims.expires_at = NOW))),
+        ("not_yet_valid", signed(&world.sign("192.0.2.7/32", |claims| claims.issued_at = NOW + 31))),
+        ("altered", signed(&format!("{}A", &token[..token.len() - 1]))),
+        ("another_address_v6", question(&format!("Bearer {token}"), "2001:db8::7")),
         ("no_address", changed(|question| question["requestContext"]["identity"] = json!({}))),
         (
             "an_address_that_is_none",
@@ -128,6 +176,19 @@ async fn whatever_is_wrong_is_unauthorized_by_that_very_word() {
                 question["multiValueHeaders"]["Authorization"] = json!([header, header]);
             }),
         ),
+        (
+            "two_headers_in_two_cases",
+            changed(|question| {
+                let headers = &mut question["multiValueHeaders"];
+                headers["authorization"] = headers["Authorization"].clone();
+            }),
+        ),
+        (
+            "no_identity",
+            changed(|question| drop(question["requestContext"].as_object_mut().unwrap().remove("identity"))),
+        ),
+        ("a_null_arn", changed(|question| question["methodArn"] = Value::Null)),
+        ("an_arn_of_something_else", changed(|question| question["methodArn"] = json!("api/prod/GET/things"))),
         ("no_arn", changed(|question| question["methodArn"] = json!(""))),
         ("an_arn_without_a_method", changed(|question| question["methodArn"] = json!("arn:aws:execute-api:x/prod"))),
     ] {
@@ -135,8 +196,6 @@ async fn whatever_is_wrong_is_unauthorized_by_that_very_word() {
         assert!(matches!(error, NotAllowed::Unauthorized), "{name}");
         assert_eq!(error.to_string(), "Unauthorized", "{name}: the gateway makes a 401 of this text alone");
     }
-    let foreign = World::new().token("192.0.2.7/32");
-    assert!(world.ask(&question(&format!("Bearer {foreign}"), "192.0.2.7")).await.is_err());
     world.clock.advance(Duration::from_secs(600));
     assert!(world.ask(&good).await.is_err(), "it has ended");
 }
