@@ -27,7 +27,9 @@ impl BearerToken {
         if token.expose().len() > MAX_TOKEN_BYTES {
             return None;
         }
-        let [header, claims, _signature] = compact::split(token.expose())?;
+        let [header, claims, signature] = compact::split(token.expose())?;
+        // Every part is base64url: what is printed and sent on holds no line end.
+        compact::decode(signature)?;
         let Header { kid } = compact::object(header)?;
         Some(Self { claims: compact::object(claims)?, kid, token })
     }

@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use http::is_private;
+use http::{is_local, is_private};
 use url::Url;
 
 use crate::{Error, TokenError};
@@ -11,6 +11,16 @@ use crate::{Error, TokenError};
 pub struct BrokerUrl(Url);
 
 impl BrokerUrl {
+    /// Whether it names this host.
+    pub(crate) fn has_host(&self, host: &str) -> bool {
+        self.0.host_str().is_some_and(|own| own.eq_ignore_ascii_case(host))
+    }
+
+    /// Whether it is this machine's.
+    pub(crate) fn is_local(&self) -> bool {
+        is_local(&self.0)
+    }
+
     /// The url of a route.
     pub(crate) fn route(&self, path: &str) -> Url {
         let mut url = self.0.clone();

@@ -33,7 +33,7 @@ mod token_cache;
 mod token_client;
 mod token_error;
 
-pub use access_token::{Claims, Fingerprint, KeySet, Network, Scope, SshKey, TokenRefusal};
+pub use access_token::{Claims, Fingerprint, KeySet, Lifetime, Network, NetworkName, Scope, SshKey, TokenRefusal};
 pub use agent::{Agent, AgentKey};
 pub use bearer_token::BearerToken;
 pub use broker_url::BrokerUrl;

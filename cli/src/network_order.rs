@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use access_token::{Network, Scope, TokenRefusal};
+use access_token::{Network, NetworkName, Scope, TokenRefusal};
 use aws::{Connection, Lambda};
 use ports::{Fault, InvokeFunction, Invoked};
 use protocol::Secret;
@@ -20,9 +20,9 @@ pub struct NetworkOrder {
     pub seconds: u32,
     /// What for; it may be empty.
     pub scope: Scope,
-    /// What it is called in logs: 1 to 64 of letters, digits and `._@-`. Without it the network's own text.
+    /// What it is called in logs. Without it the network's own text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: Option<NetworkName>,
 }
 
 /// What the function answers, as far as it is used.
@@ -70,7 +70,7 @@ mod tests {
 
     fn order() -> NetworkOrder {
         let (network, scope) = ("10.0.0.0/16".parse().unwrap(), "a b".parse().unwrap());
-        NetworkOrder { network, seconds: 60, scope, name: Some("nightly".into()) }
+        NetworkOrder { network, seconds: 60, scope, name: Some("nightly".parse().unwrap()) }
     }
 
     #[tokio::test]
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(invocation.name, "prod-issue");
         let understood: Order = serde_json::from_slice(&invocation.event).unwrap();
         assert_eq!((understood.network, understood.seconds, understood.scope), (order().network, 60, order().scope));
-        assert_eq!(understood.name.map(String::from), order().name);
+        assert_eq!(understood.name, order().name);
     }
 
     #[tokio::test]

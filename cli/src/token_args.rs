@@ -4,7 +4,7 @@ use clap::{
     Subcommand,
     builder::{StringValueParser, TypedValueParser as _},
 };
-use countersign::{Fingerprint, Network, Scope, Secret};
+use countersign::{Fingerprint, Lifetime, Network, NetworkName, Scope, Secret};
 
 use crate::args::{Broker, Common, seconds};
 
@@ -40,7 +40,7 @@ pub(crate) enum TokenCommand {
 ///   countersign token get --url https://broker.example.com
 ///   countersign token get --key SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU
 ///   countersign token get --group web
-///   curl -H "$(countersign token get --header)" https://service.example.com/things
+///   countersign token get --header | curl -H @- https://service.example.com/things
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, mut_arg("group", |group| group.help("The group that the token is for")))]
 pub(crate) struct TokenGet {
@@ -132,14 +132,14 @@ pub(crate) struct TokenIssue {
     #[arg(long, value_name = "NETWORK")]
     pub(crate) network: Network,
     /// How long: 7d, 12h, 1h 30m.
-    #[arg(long, value_parser = lifetime, value_name = "DURATION")]
-    pub(crate) ttl: u32,
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) ttl: Lifetime,
     /// What for: words with one space between them.
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) scope: Scope,
     /// What it is called in logs: 1 to 64 of letters, digits and ._@- [default: the network].
-    #[arg(long, value_parser = name)]
-    pub(crate) name: Option<String>,
+    #[arg(long)]
+    pub(crate) name: Option<NetworkName>,
     /// The deployment's stack.
     #[arg(long, env = "COUNTERSIGN_STACK", default_value = "countersign")]
     pub(crate) stack: String,
@@ -149,15 +149,4 @@ pub(crate) struct TokenIssue {
     /// Seconds that it may take in all.
     #[arg(long, env = "COUNTERSIGN_TIMEOUT", default_value = "30", value_parser = seconds, value_name = "SECONDS")]
     pub(crate) timeout: Duration,
-}
-
-fn lifetime(text: &str) -> Result<u32, String> {
-    let lifetime = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    let seconds = u32::try_from(lifetime.as_secs()).ok().filter(|seconds| *seconds > 0 && lifetime.subsec_nanos() == 0);
-    seconds.ok_or_else(|| "not a number of seconds that a token can live".into())
-}
-
-fn name(text: &str) -> Result<String, String> {
-    let valid = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte));
-    if valid && (1..=64).contains(&text.len()) { Ok(text.to_owned()) } else { Err("not a token's name".into()) }
 }

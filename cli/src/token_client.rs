@@ -183,7 +183,7 @@ impl TokenClient {
             .append_pair("code_challenge", verifier.challenge().as_str())
             .append_pair("code_challenge_method", "S256");
         let reply = send(self.request(reqwest::Method::GET, &url)?, MAX_TOKEN_BYTES, tries).await?;
-        let message = message(&reply, &client_id, &state, issuer)?;
+        let message = message(&reply, &client_id, &state, issuer, &self.url)?;
         if key.key().is_hardware() {
             (self.before_touch)(key.key());
         }
@@ -221,10 +221,17 @@ const fn is_of_the_key(error: &TokenError) -> bool {
 }
 
 /// What the key has to sign, where the answer is the broker's and for this request.
-fn message(reply: &Reply, client_id: &str, state: &str, issuer: &KeySet) -> Result<Vec<u8>, Error> {
-    let (nonce, signer) = NonceClaims::verify(text(reply)?, issuer).map_err(TokenError::ForeignNonce)?;
-    if nonce.client_id == client_id && nonce.state == state {
-        Ok(access_token::signed_bytes(&nonce.nonce, signer))
+///
+/// The nonce names the host that its issuer is asked at. At another one somebody passes the request on, and would get the token that
+/// the signature is for. A broker on this machine may not know its host.
+fn message(reply: &Reply, client_id: &str, state: &str, issuer: &KeySet, url: &BrokerUrl) -> Result<Vec<u8>, Error> {
+    let nonce = NonceClaims::verify(text(reply)?, issuer).map_err(TokenError::ForeignNonce)?;
+    let is_asked = nonce.host.as_deref().map_or_else(|| url.is_local(), |host| url.has_host(host));
+    if !is_asked {
+        return Err(TokenError::Relayed { host: nonce.host }.into());
+    }
+    if nonce.claims.client_id == client_id && nonce.claims.state == state {
+        Ok(access_token::signed_bytes(&nonce.claims.nonce, nonce.issuer))
     } else {
         Err(TokenError::ForOthers.into())
     }
@@ -296,9 +303,10 @@ mod tests {
     fn a_nonce_of_others_is_not_signed() {
         let (issuer, other) = (signing_key(), signing_key());
         let keys = keys_of(&issuer);
+        let url: BrokerUrl = "https://broker.example.com/prod".parse().unwrap();
         let nonce = |client_id: &str, state: &str, key: &SigningKey| {
             let claims = NonceClaims::new(client_id.into(), state.into(), &SystemRandom);
-            message(&reply(200, &claims.sign(key)), "client", "state", &keys)
+            message(&reply(200, &claims.sign(Some("broker.example.com"), key)), "client", "state", &keys, &url)
         };
         let signed = nonce("client", "state", &issuer).unwrap();
         assert!(signed.ends_with(issuer.public().to_pem().as_bytes()));
@@ -308,7 +316,21 @@ mod tests {
             let for_others = nonce(client_id, state, &issuer);
             assert!(matches!(for_others, Err(Error::Token(TokenError::ForOthers))), "{client_id} {state}");
         }
-        let refused = message(&reply(400, ""), "client", "state", &keys);
+        for (host, url, taken) in [
+            (Some("broker.example.com"), "https://Broker.example.com:8443/prod", true),
+            (Some("other.example.com"), "https://broker.example.com", false),
+            (Some("broker.example.com"), "http://127.0.0.1:8080", false),
+            (None, "https://broker.example.com", false),
+            (None, "http://127.0.0.1:8080", true),
+            (None, "http://api.execute-api.localhost:4566/prod", true),
+        ] {
+            let claims = NonceClaims::new("client".into(), "state".into(), &SystemRandom);
+            let asked = url.parse().unwrap();
+            let made = message(&reply(200, &claims.sign(host, &issuer)), "client", "state", &keys, &asked);
+            assert_eq!(made.is_ok(), taken, "{host:?} {url}");
+            assert!(taken || matches!(made, Err(Error::Token(TokenError::Relayed { .. }))), "{host:?} {url}");
+        }
+        let refused = message(&reply(400, ""), "client", "state", &keys, &url);
         assert!(matches!(refused, Err(Error::Unexpected { status: 400 })));
     }
 

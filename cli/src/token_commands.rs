@@ -48,8 +48,14 @@ fn show(TokenShow { token, json, broker }: TokenShow) -> Result<(), Error> {
     let token = BearerToken::read(given_or_kept(token, &broker)?).ok_or(TokenError::NotAToken)?;
     if json {
         tell("nothing of this is verified");
-        let claims = serde_json::to_vec_pretty(&token.claims_json()).expect("JSON serializes");
-        return print(&claims);
+        let claims = serde_json::to_string_pretty(&token.claims_json()).expect("JSON serializes");
+        // What JSON may hold as it is, and a terminal would obey.
+        let plain = |character: char| match character {
+            '\n' => "\n".to_owned(),
+            control if control.is_control() => format!("\\u{:04x}", u32::from(control)),
+            other => other.to_string(),
+        };
+        return print(claims.chars().map(plain).collect::<String>().as_bytes());
     }
     let claims = token.claims();
     let scope = claims.scope.to_string();
@@ -104,7 +110,7 @@ async fn keys(TokenKeys { json, broker }: TokenKeys) -> Result<(), Error> {
 
 async fn issue(issue: TokenIssue) -> Result<(), Error> {
     let TokenIssue { network, ttl, scope, name, stack, header, timeout } = issue;
-    let order = NetworkOrder { network, seconds: ttl, scope, name };
+    let order = NetworkOrder { network, seconds: ttl.seconds(), scope, name };
     print_token(&order.issue(&stack, timeout).await?, header)
 }
 

@@ -61,6 +61,12 @@ pub enum TokenError {
     /// The nonce is not signed by a key that the broker publishes.
     #[error("the nonce is not the broker's")]
     ForeignNonce(#[source] TokenRefusal),
+    /// The nonce is of an issuer that is asked elsewhere: what answers passes requests on to it.
+    #[error("the nonce is of the issuer at {}, not of the one that was asked", .host.as_deref().unwrap_or("an unknown host"))]
+    Relayed {
+        /// Where that issuer is asked.
+        host: Option<String>,
+    },
     /// The token is not one of the broker's that is valid now.
     #[error("the token that came is not valid")]
     ForeignToken(#[source] TokenRefusal),
@@ -179,6 +185,10 @@ impl TokenError {
             Self::ForeignNonce(_) | Self::ForeignToken(_) | Self::ForOthers => {
                 "what answers is not the broker: check --url, or --stack".into()
             }
+            Self::Relayed { .. } => {
+                "give that issuer's own url with --url, if it is the one that you mean; BROKER_URL of its deployment"
+                    .into()
+            }
             Self::NotAToken => "give the token alone, or - to read it from standard input".into(),
             Self::NoToken { .. } => "get one: countersign token get; or give it".into(),
             Self::NoStoredKeys { url } => {
@@ -221,7 +231,7 @@ impl TokenError {
             Self::Denied { .. } | Self::NotPermitted { .. } => 5,
             Self::NoFunction { .. } => 6,
             Self::NotIssued { .. } | Self::Invoke { .. } => 7,
-            Self::ForeignNonce(_) | Self::ForeignToken(_) | Self::ForOthers => 8,
+            Self::ForeignNonce(_) | Self::ForeignToken(_) | Self::ForOthers | Self::Relayed { .. } => 8,
         }
     }
 }

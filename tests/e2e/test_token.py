@@ -310,7 +310,7 @@ def forgeries(stack, token):
     def es256(head, body, by=key):
         text = f"{encode(head)}.{encode(body)}"
         r, s = utils.decode_dss_signature(by.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
-        return f"{text}.{encode(r.to_bytes(32) + s.to_bytes(32))}"
+        return f"{text}.{encode(r.to_bytes(32, "big") + s.to_bytes(32, "big"))}"
 
     def hs256(secret):
         text = f"{encode(header | {'alg': 'HS256'})}.{encode(claims)}"
@@ -353,8 +353,7 @@ def test_no_token_but_the_issuers_own_is_taken_as_it_was_given(stack, known_key)
         stack.restart(function)
     token = token_client.get_token(stack, *known_key)
     for name, forged, expected in forgeries(stack, token):
-        if forged:
-            assert accepted(stack, forged) == expected, name
+        assert accepted(stack, forged) == expected, name
     status, headers, text = stack.http("GET", "/verify")
     assert (status, text, headers["WWW-Authenticate"]) == (401, REFUSED, "Bearer")
     for wrong in (f"Basic {token}", token, f"Bearer {token} {token}", "Bearer"):

@@ -59,8 +59,13 @@ impl Http {
 /// `localhost` are this machine's for the clients of [`Http`].
 #[must_use]
 pub fn is_private(url: &Url) -> bool {
-    let is_here = |host: &str| is_localhost(host) || matches!(host, "127.0.0.1" | "[::1]");
-    url.scheme() == "https" || (url.scheme() == "http" && url.host_str().is_some_and(is_here))
+    url.scheme() == "https" || (url.scheme() == "http" && is_local(url))
+}
+
+/// Whether this url names this machine.
+#[must_use]
+pub fn is_local(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| is_localhost(host) || matches!(host, "127.0.0.1" | "[::1]"))
 }
 
 fn is_localhost(name: &str) -> bool {

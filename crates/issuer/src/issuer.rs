@@ -41,8 +41,8 @@ pub struct Order<'a> {
     pub network: Network,
     /// Its `scope`.
     pub scope: Scope,
-    /// How long it is to live; without it as long as the deployment says. The deployment's limit holds in any case.
-    pub seconds: Option<u32>,
+    /// How long it is to live. The deployment's limit holds in any case.
+    pub seconds: u32,
     /// Who allowed it: the policies, or `iam`.
     pub policies: &'a str,
     /// Where it was asked for, where that is known.
@@ -160,7 +160,7 @@ impl<O: ReadObject, S: ReadSecret> Issuer<O, S> {
         let Order { subject, network, scope, seconds, policies, source_ip, request_id } = order;
         let signer = self.signer(clock).await?;
         let now = clock.unix_seconds();
-        let seconds = seconds.unwrap_or(self.config.token_seconds).min(self.config.max_token_seconds);
+        let seconds = seconds.min(self.config.max_token_seconds);
         let claims = Claims {
             issuer: self.config.issuer.clone(),
             subject: subject.to_owned(),

@@ -12,4 +12,4 @@ mod token_options;
 pub use access::{Access, Action, Circumstances, Principal, SshKeyPrincipal};
 pub use policies::{Decision, Policies, PolicyError};
 pub use source::PolicySource;
-pub use token_options::{AnnotationError, Contradiction, TokenOptions};
+pub use token_options::{AnnotationError, Contradiction, TokenDenied, TokenOptions};

@@ -1,11 +1,11 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use access_token::Fingerprint;
+use access_token::{Fingerprint, Network};
 use cedar_policy::{
     Authorizer, Decision as CedarDecision, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
 
-use crate::{Access, AnnotationError, Contradiction, TokenOptions};
+use crate::{Access, AnnotationError, TokenDenied, TokenOptions, token_options::Annotations};
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     let (schema, _) =
@@ -20,7 +20,7 @@ static AUTHORIZER: LazyLock<Authorizer> = LazyLock::new(Authorizer::new);
 pub struct Policies {
     set: PolicySet,
     /// By policy; where one says nothing of tokens, it is not here.
-    token_options: BTreeMap<String, TokenOptions>,
+    annotations: BTreeMap<String, Annotations>,
 }
 
 /// Why a set of policies is not used.
@@ -91,7 +91,7 @@ impl Policies {
     /// # Errors
     /// The first thing that is wrong with a file; then no policy is used.
     pub fn load<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>, reserved: &str) -> Result<Self, PolicyError> {
-        let mut all = Self { set: PolicySet::new(), token_options: BTreeMap::new() };
+        let mut all = Self { set: PolicySet::new(), annotations: BTreeMap::new() };
         let guard = format!("forbid (principal, action == Action::\"secret:read\", resource in Path::{reserved:?});");
         all.add("(built in)", &guard)?;
         for (file, text) in files {
@@ -111,7 +111,7 @@ impl Policies {
         let answer = AUTHORIZER.is_authorized(&request, &self.set, &entities);
         let diagnostics = answer.diagnostics();
         if answer.decision() == CedarDecision::Allow && diagnostics.errors().next().is_none() {
-            let mut reasons: Vec<String> = diagnostics.reason().map(ToString::to_string).collect();
+            let mut reasons: Vec<String> = diagnostics.reason().map(|id| AsRef::<str>::as_ref(id).to_owned()).collect();
             reasons.sort_unstable();
             Decision::Allow(reasons)
         } else {
@@ -119,14 +119,24 @@ impl Policies {
         }
     }
 
-    /// What the policies that an [`Action::IssueToken`](crate::Action::IssueToken) was allowed by say of the token: the
-    /// shortest time, the narrowest network, all scopes that any of them names.
+    /// Decides about a token: the policies that allow it, and what it gets by them: the shortest time, the narrowest network, and
+    /// all scopes. Where a policy does not name a time it is `default_seconds`, where it names no network the caller's address.
     ///
     /// # Errors
-    /// A [`Contradiction`] between them: the token is denied.
-    pub fn token_options(&self, allowing: &[String]) -> Result<TokenOptions, Contradiction> {
-        let mut options = allowing.iter().filter_map(|policy| self.token_options.get(policy));
-        options.try_fold(TokenOptions::default(), TokenOptions::and)
+    /// [`TokenDenied`].
+    pub fn decide_token(
+        &self,
+        access: Access<'_>,
+        default_seconds: u32,
+    ) -> Result<(Vec<String>, TokenOptions), TokenDenied> {
+        let Decision::Allow(allowing) = self.decide(access) else { return Err(TokenDenied::Policy) };
+        let caller = Network::of(access.circumstances.source_ip);
+        let of =
+            |policy: &String| self.annotations.get(policy).cloned().unwrap_or_default().or(default_seconds, caller);
+        let mut options = allowing.iter().map(of);
+        let first = options.next().ok_or(TokenDenied::Policy)?;
+        let all = options.try_fold(first, TokenOptions::and).map_err(TokenDenied::Contradiction)?;
+        Ok((allowing, all))
     }
 
     /// How many policies there are, the built-in one aside.
@@ -153,14 +163,14 @@ impl Policies {
             for literal in policy.entity_literals() {
                 check_literal(literal.type_name().basename(), literal.id().unescaped(), file)?;
             }
-            let options = TokenOptions::of(policy).map_err(|(annotation, source)| PolicyError::Annotation {
+            let annotations = Annotations::of(policy).map_err(|(annotation, source)| PolicyError::Annotation {
                 file: file.to_owned(),
                 annotation,
                 source,
             })?;
             let id = format!("{file}#{position}");
-            if options != TokenOptions::default() {
-                self.token_options.insert(id.clone(), options);
+            if annotations != Annotations::default() {
+                self.annotations.insert(id.clone(), annotations);
             }
             self.set.add(policy.new_id(PolicyId::new(&id))).map_err(|_| PolicyError::Duplicate(id))?;
         }

@@ -1,15 +1,26 @@
-use access_token::{InvalidNetwork, InvalidScope, Network, Scope};
+use access_token::{InvalidLifetime, InvalidNetwork, InvalidScope, Lifetime, Network, Scope};
 use cedar_policy::{Effect, Policy};
 
-/// What the policies that allow a token say of it, in their annotations.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What a token gets that policies allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenOptions {
-    /// `@ttl`: how long it lives, in seconds, where a policy says so.
-    pub seconds: Option<u32>,
-    /// `@network`: where it works, where a policy says so.
-    pub network: Option<Network>,
-    /// `@scope`: what for; empty where no policy says so.
+    /// How long it lives, in seconds.
+    pub seconds: u32,
+    /// Where it works.
+    pub network: Network,
+    /// What for.
     pub scope: Scope,
+}
+
+/// What one policy says of a token, in its annotations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Annotations {
+    /// `@ttl`, in seconds.
+    seconds: Option<u32>,
+    /// `@network`.
+    network: Option<Network>,
+    /// `@scope`.
+    scope: Scope,
 }
 
 /// What is wrong with an annotation.
@@ -21,9 +32,9 @@ pub enum AnnotationError {
     /// It says what a token gets, and the policy is a `forbid`.
     #[error("a forbid gives nothing that it could be said of")]
     OnForbid,
-    /// `@ttl` is not whole seconds, of which there are 1 to 4294967295.
-    #[error("not a time in whole seconds, such as 4h or 7d")]
-    Ttl,
+    /// `@ttl` is not a lifetime.
+    #[error(transparent)]
+    Ttl(#[from] InvalidLifetime),
     /// `@network` is not a network.
     #[error(transparent)]
     Network(#[from] InvalidNetwork),
@@ -43,7 +54,27 @@ pub enum Contradiction {
     Scope,
 }
 
-impl TokenOptions {
+/// Why there is no token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenDenied {
+    /// No policy permits it, one forbids it, or one could not be evaluated.
+    Policy,
+    /// What the policies that permit it say does not go together.
+    Contradiction(Contradiction),
+}
+
+impl TokenDenied {
+    /// A stable code, for the log.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Contradiction(_) => "contradiction",
+        }
+    }
+}
+
+impl Annotations {
     /// Reads a policy's annotations.
     ///
     /// # Errors
@@ -56,24 +87,20 @@ impl TokenOptions {
         Ok(options)
     }
 
-    /// What both say: the shorter time, the narrower network, the scopes of both.
-    pub(crate) fn and(self, other: &Self) -> Result<Self, Contradiction> {
-        let network = match (self.network, other.network) {
-            (Some(network), Some(other)) => Some(network.narrower(other).ok_or(Contradiction::Network)?),
-            (network, other) => network.or(other),
-        };
-        Ok(Self {
-            seconds: self.seconds.into_iter().chain(other.seconds).min(),
-            network,
-            scope: self.scope.and(other.scope.clone()).map_err(|_| Contradiction::Scope)?,
-        })
+    /// What a token gets by this policy alone: what it does not say is the deployment's time and the caller's address.
+    pub(crate) fn or(self, seconds: u32, network: Network) -> TokenOptions {
+        TokenOptions {
+            seconds: self.seconds.unwrap_or(seconds),
+            network: self.network.unwrap_or(network),
+            scope: self.scope,
+        }
     }
 
     fn read(&mut self, effect: Effect, name: &str, value: &str) -> Result<(), AnnotationError> {
         match (name, effect) {
             ("id" | "description", _) => {}
             ("ttl" | "network" | "scope", Effect::Forbid) => return Err(AnnotationError::OnForbid),
-            ("ttl", Effect::Permit) => self.seconds = Some(seconds(value).ok_or(AnnotationError::Ttl)?),
+            ("ttl", Effect::Permit) => self.seconds = Some(value.parse::<Lifetime>()?.seconds()),
             ("network", Effect::Permit) => self.network = Some(value.parse()?),
             ("scope", Effect::Permit) => self.scope = value.parse()?,
             _ => return Err(AnnotationError::Unknown),
@@ -82,16 +109,23 @@ impl TokenOptions {
     }
 }
 
-fn seconds(text: &str) -> Option<u32> {
-    // "30M" is thirty months to humantime, and to nobody else.
-    let time = humantime::parse_duration(text).ok().filter(|_| !text.contains('M'))?;
-    u32::try_from(time.as_secs()).ok().filter(|seconds| *seconds > 0 && time.subsec_nanos() == 0)
+impl TokenOptions {
+    /// What both allow: the shorter time, the narrower network; and the scopes of both.
+    pub(crate) fn and(self, other: Self) -> Result<Self, Contradiction> {
+        Ok(Self {
+            seconds: self.seconds.min(other.seconds),
+            network: self.network.narrower(other.network).ok_or(Contradiction::Network)?,
+            scope: self.scope.and(other.scope).map_err(|_| Contradiction::Scope)?,
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::{Policies, PolicyError};
+    use crate::{Access, Action, Circumstances, Policies, PolicyError, Principal};
 
     /// A policy with these annotations: `permit (principal, action, resource);`.
     fn load(annotations: &[&str]) -> Result<Policies, PolicyError> {
@@ -100,34 +134,39 @@ mod tests {
         Policies::load([("tokens.cedar", text.as_str())], "countersign")
     }
 
-    /// What policies of these annotations say together.
-    fn options(annotations: &[&str]) -> Result<TokenOptions, Contradiction> {
-        let policies: Vec<String> = (0..annotations.len()).map(|index| format!("tokens.cedar#{index}")).collect();
-        load(annotations).unwrap().token_options(&policies)
+    /// What a token gets by policies of these annotations, at 192.0.2.7 and for an hour where none says otherwise.
+    fn options(annotations: &[&str]) -> Result<TokenOptions, TokenDenied> {
+        decide(&load(annotations).unwrap())
     }
 
-    fn told(seconds: Option<u32>, network: Option<&str>, scope: &str) -> TokenOptions {
-        TokenOptions {
-            seconds,
-            network: network.map(|network| network.parse().unwrap()),
-            scope: scope.parse().unwrap(),
-        }
+    fn decide(policies: &Policies) -> Result<TokenOptions, TokenDenied> {
+        let circumstances = Circumstances {
+            source_ip: "192.0.2.7".parse().unwrap(),
+            now: Duration::from_secs(1_800_000_000),
+            wire: "v2",
+        };
+        let action = Action::IssueToken { subject: "group:web", user_present: false, user_verified: false };
+        let access = Access { principal: Principal::Group("web"), action, circumstances };
+        policies.decide_token(access, 3600).map(|(_, options)| options)
     }
+
+    fn told(seconds: u32, network: &str, scope: &str) -> TokenOptions {
+        TokenOptions { seconds, network: network.parse().unwrap(), scope: scope.parse().unwrap() }
+    }
+
+    const HERE: &str = "192.0.2.7/32";
 
     #[test]
     fn a_policys_annotations_are_what_it_says_of_a_token() {
         for (annotations, expected) in [
-            ("", told(None, None, "")),
-            (r#"@id("one") @description("what it is for")"#, told(None, None, "")),
-            (r#"@ttl("1s")"#, told(Some(1), None, "")),
-            (r#"@ttl("4h")"#, told(Some(14_400), None, "")),
-            (r#"@ttl("7d")"#, told(Some(604_800), None, "")),
-            (r#"@ttl("1h 30m")"#, told(Some(5_400), None, "")),
-            (r#"@ttl("4294967295s")"#, told(Some(u32::MAX), None, "")),
-            (r#"@network("10.0.0.0/16")"#, told(None, Some("10.0.0.0/16"), "")),
-            (r#"@network("2001:db8::/32")"#, told(None, Some("2001:db8::/32"), "")),
-            (r#"@scope("things:write things:read")"#, told(None, None, "things:read things:write")),
-            (r#"@scope("a") @ttl("1m") @id("x") @network("::/0")"#, told(Some(60), Some("::/0"), "a")),
+            ("", told(3600, HERE, "")),
+            (r#"@id("one") @description("what it is for")"#, told(3600, HERE, "")),
+            (r#"@ttl("1s")"#, told(1, HERE, "")),
+            (r#"@ttl("7d")"#, told(604_800, HERE, "")),
+            (r#"@network("10.0.0.0/16")"#, told(3600, "10.0.0.0/16", "")),
+            (r#"@network("2001:db8::/32")"#, told(3600, "2001:db8::/32", "")),
+            (r#"@scope("things:write things:read")"#, told(3600, HERE, "things:read things:write")),
+            (r#"@scope("a") @ttl("1m") @id("x") @network("::/0")"#, told(60, "::/0", "a")),
         ] {
             assert_eq!(options(&[annotations]), Ok(expected), "{annotations}");
         }
@@ -136,16 +175,15 @@ mod tests {
     #[test]
     fn policies_together_say_the_shortest_time_the_narrowest_network_and_all_scopes() {
         for (annotations, expected) in [
-            (&[r#"@ttl("7d")"#, r#"@ttl("4h")"#, r#"@ttl("5h")"#, ""] as &[&str], told(Some(14_400), None, "")),
+            (&[r#"@ttl("7d")"#, r#"@ttl("4h")"#, r#"@ttl("5h")"#] as &[&str], told(14_400, HERE, "")),
+            // What one does not say is the default, which another does not widen.
+            (&[r#"@ttl("7d") @network("192.0.2.0/24") @scope("a")"#, r#"@scope("b")"#], told(3600, HERE, "a b")),
             (
-                &["", r#"@network("10.0.0.0/8")"#, r#"@network("10.1.0.0/16")"#, r#"@network("0.0.0.0/0")"#],
-                told(None, Some("10.1.0.0/16"), ""),
+                &[r#"@network("10.0.0.0/8")"#, r#"@network("10.1.0.0/16")"#, r#"@network("0.0.0.0/0")"#],
+                told(3600, "10.1.0.0/16", ""),
             ),
-            (&[r#"@scope("c a")"#, "", r#"@scope("b a")"#], told(None, None, "a b c")),
-            (
-                &[r#"@ttl("1m") @scope("a")"#, r#"@network("192.0.2.7/32")"#, r#"@ttl("2m") @scope("b")"#],
-                told(Some(60), Some("192.0.2.7/32"), "a b"),
-            ),
+            (&[r#"@scope("c a")"#, "", r#"@scope("b a")"#], told(3600, HERE, "a b c")),
+            (&[r#"@ttl("1m") @scope("a")"#, r#"@ttl("2m") @scope("b")"#], told(60, HERE, "a b")),
         ] {
             assert_eq!(options(annotations).as_ref(), Ok(&expected), "{annotations:?}");
             let reversed: Vec<&str> = annotations.iter().rev().copied().collect();
@@ -159,18 +197,30 @@ mod tests {
         for (annotations, contradiction) in [
             ([r#"@network("10.0.0.0/16")"#, r#"@network("10.1.0.0/16")"#], Contradiction::Network),
             ([r#"@network("0.0.0.0/0")"#, r#"@network("::/0")"#], Contradiction::Network),
+            ([r#"@network("10.0.0.0/16")"#, ""], Contradiction::Network),
             ([&long, &longer], Contradiction::Scope),
         ] {
-            assert_eq!(options(&annotations), Err(contradiction), "{annotations:?}");
+            assert_eq!(options(&annotations), Err(TokenDenied::Contradiction(contradiction)), "{annotations:?}");
         }
     }
 
     #[test]
     fn policies_that_did_not_allow_say_nothing() {
-        let policies = load(&[r#"@ttl("1m")"#, r#"@ttl("2m")"#]).unwrap();
-        let second = policies.token_options(&["tokens.cedar#1".into()]);
-        assert_eq!(second, Ok(told(Some(120), None, "")));
-        assert_eq!(policies.token_options(&[]), Ok(TokenOptions::default()));
+        let text = r#"@ttl("1m") permit (principal == Group::"batch", action, resource);
+                      @ttl("2m") permit (principal == Group::"web", action, resource);"#;
+        let policies = Policies::load([("tokens.cedar", text)], "countersign").unwrap();
+        assert_eq!(decide(&policies), Ok(told(120, HERE, "")));
+        let none = Policies::load([], "countersign").unwrap();
+        assert_eq!(decide(&none), Err(TokenDenied::Policy));
+    }
+
+    #[test]
+    fn annotations_hold_whatever_the_files_name() {
+        for file in ["bob's.cedar", "a \"quoted\".cedar", "back\\slash.cedar", "\u{e9}t\u{e9}.cedar", "tab\t.cedar"] {
+            let text = r#"@ttl("1m") permit (principal, action, resource);"#;
+            let policies = Policies::load([(file, text)], "countersign").unwrap();
+            assert_eq!(decide(&policies), Ok(told(60, HERE, "")), "{file}");
+        }
     }
 
     #[test]
@@ -180,16 +230,16 @@ mod tests {
             ("misspelt", r#"@tll("4h")"#, Error::Unknown),
             ("in_capitals", r#"@TTL("4h")"#, Error::Unknown),
             ("of_another_tool", r#"@advice("x")"#, Error::Unknown),
-            ("ttl_alone", "@ttl", Error::Ttl),
-            ("ttl_empty", r#"@ttl("")"#, Error::Ttl),
-            ("ttl_without_a_unit", r#"@ttl("3600")"#, Error::Ttl),
-            ("ttl_of_nothing", r#"@ttl("0s")"#, Error::Ttl),
-            ("ttl_below_a_second", r#"@ttl("999ms")"#, Error::Ttl),
-            ("ttl_with_a_fraction", r#"@ttl("1500ms")"#, Error::Ttl),
-            ("ttl_below_zero", r#"@ttl("-4h")"#, Error::Ttl),
-            ("ttl_in_months_for_minutes", r#"@ttl("30M")"#, Error::Ttl),
-            ("ttl_past_32_bits", r#"@ttl("4294967296s")"#, Error::Ttl),
-            ("ttl_past_64_bits", r#"@ttl("99999999999999999999s")"#, Error::Ttl),
+            ("ttl_alone", "@ttl", Error::Ttl(InvalidLifetime)),
+            ("ttl_empty", r#"@ttl("")"#, Error::Ttl(InvalidLifetime)),
+            ("ttl_without_a_unit", r#"@ttl("3600")"#, Error::Ttl(InvalidLifetime)),
+            ("ttl_of_nothing", r#"@ttl("0s")"#, Error::Ttl(InvalidLifetime)),
+            ("ttl_below_a_second", r#"@ttl("999ms")"#, Error::Ttl(InvalidLifetime)),
+            ("ttl_with_a_fraction", r#"@ttl("1500ms")"#, Error::Ttl(InvalidLifetime)),
+            ("ttl_below_zero", r#"@ttl("-4h")"#, Error::Ttl(InvalidLifetime)),
+            ("ttl_in_months_for_minutes", r#"@ttl("30M")"#, Error::Ttl(InvalidLifetime)),
+            ("ttl_past_32_bits", r#"@ttl("4294967296s")"#, Error::Ttl(InvalidLifetime)),
+            ("ttl_past_64_bits", r#"@ttl("99999999999999999999s")"#, Error::Ttl(InvalidLifetime)),
             ("network_alone", "@network", Error::Network(InvalidNetwork::Form)),
             ("network_of_an_address", r#"@network("10.0.0.1")"#, Error::Network(InvalidNetwork::Form)),
             ("network_twice", r#"@network("10.0.0.0/8 10.0.0.0/8")"#, Error::Network(InvalidNetwork::Form)),

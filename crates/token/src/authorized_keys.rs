@@ -35,6 +35,9 @@ pub enum LineError {
     /// It has an option that is not understood here. To pass over one that restricts the key would widen it.
     #[error("an option other than no-touch-required and verify-required: what a key may have stands in policy")]
     Option,
+    /// It has a control character, which could hide a part of it from whoever reads it.
+    #[error("a control character")]
+    Control,
 }
 
 impl AuthorizedKey {
@@ -50,6 +53,9 @@ impl AuthorizedKey {
 }
 
 fn parse(line: &str) -> Result<AuthorizedKey, LineError> {
+    if line.contains(|character: char| character.is_control() && character != '\t') {
+        return Err(LineError::Control);
+    }
     // sshd does it in this order: a line is a key, or else options and a key.
     let without_options = SshKey::from_openssh(line);
     if let Ok(key) = without_options {
@@ -113,6 +119,8 @@ mod tests {
             (&format!("command=\"echo hello world\",verify-required {KEY} c"), LineError::Option),
             (&format!("no-touch-required,expiry-time=\"20300101\" {KEY}"), LineError::Option),
             (&format!("cert-authority {KEY}"), LineError::Option),
+            (&format!("{KEY} alice\u{1b}[1A\u{1b}[2K"), LineError::Control),
+            (&format!("{KEY} alice\rbob"), LineError::Control),
             (&format!("verify-required {KEY}=="), LineError::Key(InvalidSshKey::Form)),
         ] {
             let file = format!("{KEY}\n{line}\n");

@@ -3,7 +3,10 @@ use std::net::IpAddr;
 use protocol::{KeyId, Random, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::{KeySet, Network, Scope, SigningKey, TokenRefusal, base64url, jws};
+use crate::{
+    KeySet, Network, Scope, SigningKey, TokenRefusal, base64url,
+    jws::{self, Kind, Verified},
+};
 
 /// How far the clocks of issuer and verifier may differ where a token is too young, in seconds.
 pub const LEEWAY_SECONDS: u64 = 30;
@@ -20,7 +23,7 @@ pub struct Claims {
     /// Who issued it: the deployment's audience.
     #[serde(rename = "iss")]
     pub issuer: String,
-    /// Whom it speaks of: an ssh key's fingerprint, `group:NAME`, or `operator:NAME`.
+    /// Whom it speaks of: an ssh key's fingerprint, `group:NAME`, or `network:NAME`.
     #[serde(rename = "sub")]
     pub subject: String,
     /// When it was issued, Unix time in seconds.
@@ -50,7 +53,7 @@ impl Claims {
     /// Signs them: a compact JWS, which is the token.
     #[must_use]
     pub fn sign(&self, key: &SigningKey) -> Secret<String> {
-        Secret::new(jws::sign(self, key))
+        Secret::new(jws::sign(self, Kind::Token, None, key))
     }
 
     /// A new session's name.
@@ -90,7 +93,7 @@ pub fn verify(token: &str, address: IpAddr, keys: &KeySet, now: u64) -> Result<V
     if token.len() > MAX_TOKEN_BYTES {
         return Err(TokenRefusal::Malformed);
     }
-    let (claims, key): (Claims, _) = jws::verify(token, keys)?;
+    let Verified::<Claims> { claims, key, .. } = jws::verify(token, Kind::Token, keys)?;
     if claims.issued_at > now.saturating_add(LEEWAY_SECONDS) {
         return Err(TokenRefusal::NotYetValid);
     }

@@ -27,7 +27,7 @@ impl Outcome {
 /// One line of the audit log. It names things and holds no values; what does not apply or is not known is absent.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
-    /// What was attempted: `exchange`, `rotate`, `nonce`, `token`, `authorize`, `issue`.
+    /// What was attempted: `exchange`, `rotate`, `nonce`, `token`, `verify`, `authorize`, `issue`.
     pub action: &'static str,
     /// How it ended.
     pub outcome: Outcome,

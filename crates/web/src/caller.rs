@@ -24,6 +24,10 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// The host that the caller asked at, as the gateway matched it; a request extension that the runner sets. Not there off Lambda.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain(pub String);
+
 /// Whom the gateway's authorizer found the caller's access token to speak of; a request extension that the runner sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bearer {

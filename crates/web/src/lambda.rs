@@ -10,7 +10,7 @@ use axum::{
 };
 use lambda_http::{RequestExt as _, Service, request::RequestContext, tower::ServiceBuilder};
 
-use crate::{Bearer, Caller};
+use crate::{Bearer, Caller, Domain};
 
 /// Tells `lambda_http` that a body is text whatever its content type: without a list of binary media types the gateway
 /// passes base64 on as it is.
@@ -39,7 +39,7 @@ pub fn lambda_service(
 /// touch, and the request's id from the invocation: the gateway's own `requestId` is the caller's to choose (Amazon API Gateway, `$context` variables).
 fn with_caller(mut request: lambda_http::Request) -> lambda_http::Request {
     let request_id = request.lambda_context_ref().map(|context| context.request_id.clone());
-    let mut bearer = None;
+    let (mut bearer, mut domain) = (None, None);
     let caller = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV1(context)) => {
             let said = |name: &str| context.authorizer.fields.get(name)?.as_str().map(str::to_owned);
@@ -47,6 +47,9 @@ fn with_caller(mut request: lambda_http::Request) -> lambda_http::Request {
             if let (Some(subject), Some(scope), Some(session)) = said {
                 bearer = Some(Bearer { subject, scope, session });
             }
+            // Without a port, which a gateway on this machine adds.
+            let host = context.domain_name.as_deref().and_then(|host| host.split(':').next());
+            domain = host.filter(|host| !host.is_empty()).map(|host| Domain(host.to_ascii_lowercase()));
             let source_ip = context.identity.source_ip.as_deref().and_then(|address| address.parse().ok());
             source_ip.zip(request_id).map(|(source_ip, request_id)| Caller { source_ip, request_id })
         }
@@ -54,6 +57,9 @@ fn with_caller(mut request: lambda_http::Request) -> lambda_http::Request {
     };
     if let Some(bearer) = bearer {
         request.extensions_mut().insert(bearer);
+    }
+    if let Some(domain) = domain {
+        request.extensions_mut().insert(domain);
     }
     match caller {
         Some(caller) => {

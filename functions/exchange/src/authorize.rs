@@ -1,4 +1,4 @@
-use policy::{Access, Action, Circumstances, Decision, Policies, Principal, TokenOptions};
+use policy::{Access, Action, Circumstances, Decision, Policies, Principal, TokenDenied, TokenOptions};
 use ports::{Ledger, Row, SpendError};
 use protocol::{Denial, DenialCode, Group, VerifiedExchange, Want};
 
@@ -6,7 +6,7 @@ use protocol::{Denial, DenialCode, Group, VerifiedExchange, Want};
 pub(crate) struct Authorized {
     exchange: VerifiedExchange,
     policies: String,
-    token: TokenOptions,
+    token: Option<TokenOptions>,
 }
 
 /// An authorized exchange whose request id was spent by it. [`Authorized::spend`] alone makes one, and releasing takes
@@ -14,13 +14,15 @@ pub(crate) struct Authorized {
 pub(crate) struct Spent {
     exchange: VerifiedExchange,
     policies: String,
-    token: TokenOptions,
+    token: Option<TokenOptions>,
 }
 
 /// An exchange that policy does not allow, and which of its wants.
 pub(crate) struct Denied {
     pub(crate) exchange: VerifiedExchange,
     pub(crate) denial: Denial,
+    /// For the audit event.
+    pub(crate) reason: &'static str,
 }
 
 /// What the ledger records beside the exchange itself.
@@ -36,33 +38,40 @@ pub(crate) fn authorize(
     exchange: VerifiedExchange,
     policies: &Policies,
     circumstances: Circumstances<'_>,
+    default_token_seconds: u32,
 ) -> Result<Authorized, Box<Denied>> {
     let principal = Principal::Group(exchange.group().as_str());
     let subject = subject(exchange.group());
     let mut allowing = Vec::new();
-    let mut token = TokenOptions::default();
+    let mut token = None;
     for (want, wanted) in exchange.wants().iter().enumerate() {
-        let action = match wanted {
-            Want::Secret { id, .. } => Action::ReadSecret(id),
-            Want::Aws { role, .. } => Action::AssumeRole(role),
-            Want::AccessToken {} => Action::IssueToken { subject: &subject, user_present: false, user_verified: false },
+        let access = |action| Access { principal, action, circumstances };
+        let decide = |action| match policies.decide(access(action)) {
+            Decision::Allow(reasons) => Ok(reasons),
+            Decision::Deny => Err(TokenDenied::Policy.code()),
         };
-        let allowed = match policies.decide(Access { principal, action, circumstances }) {
-            Decision::Allow(reasons) => Some(reasons),
-            Decision::Deny => None,
+        let allowed = match wanted {
+            Want::Secret { id, .. } => decide(Action::ReadSecret(id)),
+            Want::Aws { role, .. } => decide(Action::AssumeRole(role)),
+            // There is one at most: no two wants are alike.
+            Want::AccessToken {} => {
+                let action = Action::IssueToken { subject: &subject, user_present: false, user_verified: false };
+                match policies.decide_token(access(action), default_token_seconds) {
+                    Ok((reasons, options)) => {
+                        token = Some(options);
+                        Ok(reasons)
+                    }
+                    Err(denied) => Err(denied.code()),
+                }
+            }
         };
-        // There is one want of a token at most: no two wants are alike.
-        let options = match (wanted, &allowed) {
-            (Want::AccessToken {}, Some(reasons)) => policies.token_options(reasons).ok(),
-            (Want::Secret { .. } | Want::Aws { .. } | Want::AccessToken {}, _) => Some(TokenOptions::default()),
-        };
-        let (Some(reasons), Some(options)) = (allowed, options) else {
-            return Err(Box::new(Denied { exchange, denial: Denial { code: DenialCode::Denied, want } }));
-        };
-        if *wanted == (Want::AccessToken {}) {
-            token = options;
+        match allowed {
+            Ok(reasons) => allowing.extend(reasons),
+            Err(reason) => {
+                let denial = Denial { code: DenialCode::Denied, want };
+                return Err(Box::new(Denied { exchange, denial, reason }));
+            }
         }
-        allowing.extend(reasons);
     }
     allowing.sort_unstable();
     allowing.dedup();
@@ -105,8 +114,8 @@ impl Authorized {
 }
 
 impl Spent {
-    /// Ends the custody, for releasing alone: the exchange, the policies that allow it, and what they say of a token.
-    pub(crate) fn into_parts(self) -> (VerifiedExchange, String, TokenOptions) {
+    /// Ends the custody, for releasing alone: the exchange, the policies that allow it, and what a token gets by them, where one is wanted.
+    pub(crate) fn into_parts(self) -> (VerifiedExchange, String, Option<TokenOptions>) {
         (self.exchange, self.policies, self.token)
     }
 }

@@ -1,6 +1,6 @@
 use policy::Circumstances;
 use ports::{Clock as _, SpendError};
-use protocol::{Denial, DenialCode, Refusal, SystemRandom, VerifiedExchange, Wire};
+use protocol::{Refusal, SystemRandom, VerifiedExchange, Wire};
 use web::{Caller, Ending, Event, Problem, audit};
 
 use crate::{
@@ -72,11 +72,12 @@ async fn run<P: Ports>(
         Ok(loaded) => loaded,
         Err(fault) => return Ending::fault("policies", &fault, caller),
     };
-    let authorized = match authorize(exchange, &loaded.value, circumstances) {
+    let authorized = match authorize(exchange, &loaded.value, circumstances, broker.config.tokens.token_seconds) {
         Ok(authorized) => authorized,
         Err(unauthorized) => {
-            let Denied { exchange, denial } = *unauthorized;
-            return denied(denial, exchange.seal_denial(denial, &SystemRandom));
+            let Denied { exchange, denial, reason } = *unauthorized;
+            let detail = Some(exchange.seal_denial(denial, &SystemRandom));
+            return Ending::denied(reason, Problem::Denied { detail });
         }
     };
     trail.policies = Some(authorized.policies().to_owned());
@@ -89,18 +90,11 @@ async fn run<P: Ports>(
     };
     match release(broker, spent, caller).await {
         Ok(answer) => Ending::granted(answer),
-        Err(Unreleased::Denied(denial, detail)) => denied(denial, detail),
+        Err(Unreleased::NotFound(detail)) => Ending::denied("not_found", Problem::NotFound { detail: Some(detail) }),
         Err(Unreleased::Fault(fault)) => Ending::fault("release", &fault, caller),
     }
 }
 
 fn refused(refusal: Refusal) -> Ending {
     Ending::refused(refusal.code(), Problem::Refused)
-}
-
-fn denied(denial: Denial, detail: String) -> Ending {
-    match denial.code {
-        DenialCode::Denied => Ending::denied("policy", Problem::Denied { detail: Some(detail) }),
-        DenialCode::NotFound => Ending::denied("not_found", Problem::NotFound { detail: Some(detail) }),
-    }
 }

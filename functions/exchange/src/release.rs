@@ -1,6 +1,5 @@
 use std::net::IpAddr;
 
-use access_token::Network;
 use futures_util::future::try_join_all;
 use issuer::{Issued, Order};
 use ports::{AssumeRole, Fault, ReadSecret, RoleSession, VersionSelector};
@@ -22,7 +21,7 @@ const MIN_SESSION_SECONDS: u32 = 900;
 /// Why nothing was released.
 pub(crate) enum Unreleased {
     /// There is no such thing; with what tells the caller alone, a compact JWE.
-    Denied(Denial, String),
+    NotFound(String),
     /// It could not be fetched.
     Fault(Fault),
 }
@@ -32,20 +31,20 @@ pub(crate) enum Unreleased {
 pub(crate) async fn release<P: Ports>(broker: &Broker<P>, spent: Spent, caller: &Caller) -> Result<String, Unreleased> {
     let (exchange, policies, token) = spent.into_parts();
     let subject = subject(exchange.group());
-    let token = Order {
+    let token = token.map(|token| Order {
         subject: &subject,
-        network: token.network.unwrap_or_else(|| Network::of(caller.source_ip)),
+        network: token.network,
         scope: token.scope,
         seconds: token.seconds,
         policies: &policies,
         source_ip: Some(caller.source_ip),
         request_id: &caller.request_id,
-    };
+    });
     match fetch(broker, &exchange, token, caller.source_ip).await {
         Ok(answer) => Ok(exchange.seal(&answer, &SystemRandom)),
         Err((want, Fault::Missing)) => {
             let denial = Denial { code: DenialCode::NotFound, want };
-            Err(Unreleased::Denied(denial, exchange.seal_denial(denial, &SystemRandom)))
+            Err(Unreleased::NotFound(exchange.seal_denial(denial, &SystemRandom)))
         }
         Err((_, fault)) => Err(Unreleased::Fault(fault)),
     }
@@ -55,7 +54,7 @@ pub(crate) async fn release<P: Ports>(broker: &Broker<P>, spent: Spent, caller: 
 async fn fetch<P: Ports>(
     broker: &Broker<P>,
     exchange: &VerifiedExchange,
-    token: Order<'_>,
+    token: Option<Order<'_>>,
     source_ip: IpAddr,
 ) -> Result<Answer, (usize, Fault)> {
     let session_name = format!("{}@{}", exchange.group(), exchange.request_id());
@@ -76,7 +75,7 @@ async fn grant<P: Ports>(
     broker: &Broker<P>,
     want: &Want,
     session_name: String,
-    token: Order<'_>,
+    token: Option<Order<'_>>,
     source_ip: IpAddr,
 ) -> Result<Grant, Fault> {
     match want {
@@ -103,6 +102,7 @@ async fn grant<P: Ports>(
             }))
         }
         Want::AccessToken {} => {
+            let token = token.ok_or(Fault::Unusable("a token that policy was not asked about"))?;
             let Adapters { ledger, clock, .. } = &broker.adapters;
             let Issued { token, claims } = broker.issuer.issue(token, ledger, clock, &SystemRandom).await?;
             let expires_at = claims.expires_at;

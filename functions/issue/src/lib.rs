@@ -2,7 +2,7 @@
 //! (`lambda:InvokeFunction`), and AWS CloudTrail, where it records invocations, who did.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
-use access_token::{Network, Scope};
+use access_token::{Network, NetworkName, Scope};
 use issuer::{Issued, Issuer};
 use ports::{Clock, Fault, Ledger, ReadObject, ReadSecret, chain};
 use protocol::{Random, Secret};
@@ -25,13 +25,8 @@ pub struct Order {
     pub scope: Scope,
     /// What it is called in logs: `sub` is `network:NAME`. Without it the network's own text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<Name>,
+    pub name: Option<NetworkName>,
 }
-
-/// A network token's name: 1 to 64 of letters, digits and `._@-`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Name(String);
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -56,21 +51,6 @@ pub struct Answer {
     pub expires_at: u64,
 }
 
-impl TryFrom<String> for Name {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte);
-        if (1..=64).contains(&text.len()) && text.bytes().all(valid) { Ok(Self(text)) } else { Err("not a name") }
-    }
-}
-
-impl From<Name> for String {
-    fn from(name: Name) -> Self {
-        name.0
-    }
-}
-
 /// Issues a network token, within the deployment's limit, and writes the audit event.
 ///
 /// # Errors
@@ -93,15 +73,8 @@ pub async fn issue<O: ReadObject, S: ReadSecret>(
         let most = issuer.max_token_seconds();
         return Err(if seconds == 0 { IssueError::TooShort } else { IssueError::TooLong(most) });
     }
-    let order = issuer::Order {
-        subject: &subject,
-        network,
-        scope,
-        seconds: Some(seconds),
-        policies: IAM,
-        source_ip: None,
-        request_id,
-    };
+    let order =
+        issuer::Order { subject: &subject, network, scope, seconds, policies: IAM, source_ip: None, request_id };
     match issuer.issue(order, ledger, clock, random).await {
         Ok(Issued { token, claims }) => {
             audit(&Event { session: Some(&claims.session), policies: Some(IAM), ..event });

@@ -147,6 +147,8 @@ where
     R: PublishMaterial,
     C: Clock,
 {
+    // Where tokens are to end, nothing else is to keep them from it.
+    let ended = if order.end_tokens { Some(rotate_token_key(config, order, adapters).await?) } else { None };
     let url = adapters.parameters.read(&config.url_parameter).await.map_err(step("read the broker's url"))?;
     // Listed, since reading what is not there looks like a lack of permission.
     let listed = adapters.objects.list(GROUPS_PREFIX).await.map_err(step("list the manifests"))?;
@@ -176,7 +178,10 @@ where
         }
         None => new_key(config, &adapters.secrets, [current.as_ref(), previous.as_ref()]).await?,
     };
-    let TokenKey { kid: token_kid, is_new: new_token_key } = rotate_token_key(config, order, adapters).await?;
+    let TokenKey { kid: token_kid, is_new: new_token_key } = match ended {
+        Some(key) => key,
+        None => rotate_token_key(config, order, adapters).await?,
+    };
 
     let mut next = Vec::with_capacity(found.len());
     for (group, found) in found {

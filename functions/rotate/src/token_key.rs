@@ -46,7 +46,8 @@ where
     let current_key = current.as_ref().map(public_key).transpose()?;
     let is_published = |key: &PublicKey| published.as_ref().is_some_and(|(keys, _)| keys.begins_with(key));
     let (key, is_new) = match current_key {
-        Some(key) if !is_published(&key) => (key, false),
+        // As good as new, but not where somebody may have got hold of it.
+        Some(key) if !is_published(&key) && !order.end_tokens => (key, false),
         Some(key) if keeps.is_some() && !order.end_tokens => {
             return Ok(TokenKey { kid: key.kid().to_string(), is_new: false });
         }

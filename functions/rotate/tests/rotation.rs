@@ -3,15 +3,12 @@
 
 mod fixture;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fixture::{KEY, NOW, World, config, manifest, run, run_as, world};
+use fixture::{KEY, NOW, World, breaking::breaking, config, manifest, run, run_as, world};
 use ports::{
-    DeleteObject, Fault, ReadSecret as _, Stage, VersionSelector, WriteObject,
-    memory::{Failing, MemoryObjects, MemorySecrets},
+    Fault, ReadSecret as _, Stage, VersionSelector,
+    memory::{Failing, MemorySecrets},
 };
 use protocol::{Manifest, Pool, Secret, SecretValue, ServerKey, SystemRandom};
 use rotate::{Adapters, Config, Npm, Order, RotateError, rotate};
@@ -181,62 +178,6 @@ async fn a_schedule_that_is_delivered_twice_rotates_once() {
     world.clock.advance(std::time::Duration::from_secs(3600));
     assert!(run_as(scheduled, &["web"], &world).await.unwrap().new_server_key, "the next period");
     assert!(run(&["web"], &world).await.unwrap().new_server_key, "by hand, at any time");
-}
-
-/// A bucket that fails from the given write or deletion on.
-#[derive(Clone)]
-struct Breaking {
-    objects: MemoryObjects,
-    writes_left: Arc<AtomicUsize>,
-}
-
-impl Breaking {
-    fn spend(&self) -> Result<(), Fault> {
-        let left = self.writes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        left.map(|_| ()).map_err(|_| Fault::Unavailable("broken".into()))
-    }
-}
-
-impl ports::ReadObject for Breaking {
-    async fn read(&self, key: &str, known: Option<&ports::ETag>, limit: usize) -> Result<Option<ports::Object>, Fault> {
-        self.objects.read(key, known, limit).await
-    }
-}
-
-impl ports::ListObjects for Breaking {
-    async fn list(&self, prefix: &str) -> Result<Vec<ports::Listed>, Fault> {
-        self.objects.list(prefix).await
-    }
-}
-
-impl WriteObject for Breaking {
-    async fn write(
-        &self,
-        key: &str,
-        bytes: Vec<u8>,
-        content_type: &'static str,
-        precondition: ports::Precondition,
-    ) -> Result<(), Fault> {
-        self.spend()?;
-        self.objects.write(key, bytes, content_type, precondition).await
-    }
-}
-
-impl DeleteObject for Breaking {
-    async fn delete(&self, key: &str) -> Result<(), Fault> {
-        self.spend()?;
-        DeleteObject::delete(&self.objects, key).await
-    }
-}
-
-fn breaking(world: &World, writes: usize) -> World<Breaking> {
-    Adapters {
-        objects: Breaking { objects: world.objects.clone(), writes_left: Arc::new(writes.into()) },
-        secrets: world.secrets.clone(),
-        parameters: world.parameters.clone(),
-        registry: world.registry.clone(),
-        clock: world.clock.clone(),
-    }
 }
 
 #[tokio::test]

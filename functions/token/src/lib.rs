@@ -3,6 +3,7 @@
 //! [`router`] is generic over the ports, so that the Lambda function, the local server and the tests run the same handlers.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod authorize;
 mod config;
 mod keys;
 mod nonce;
@@ -14,6 +15,7 @@ mod router;
 mod service;
 mod token;
 mod verify;
+mod who_am_i;
 
 pub use config::Config;
 pub use openapi::openapi;

@@ -1,8 +1,9 @@
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use access_token::{Fingerprint, NonceClaims, pkce::CodeChallenge};
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
+    Extension,
     extract::{Query, State, rejection::QueryRejection},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -10,7 +11,7 @@ use axum::{
 use ports::{Clock as _, Ledger as _, Row, SpendError};
 use protocol::SystemRandom;
 use serde::Deserialize;
-use web::{Caller, Ending, Event, Problem, ProblemDetails, audit};
+use web::{Caller, Domain, Ending, Event, Problem, ProblemDetails, audit};
 
 use crate::{Ports, Service};
 
@@ -70,7 +71,7 @@ impl Pending {
         self.expires_at <= now
     }
 
-    fn into_row(self, state: &str, source_ip: IpAddr) -> Row {
+    fn into_row(self, state: &str, caller: &Caller) -> Row {
         Row {
             key: Self::key(state),
             ttl: Some(self.expires_at),
@@ -80,7 +81,8 @@ impl Pending {
                 ("nonce", self.nonce),
                 ("kid", self.kid),
                 ("expires_at", self.expires_at.to_string()),
-                ("source_ip", source_ip.to_string()),
+                ("source_ip", caller.source_ip.to_string()),
+                ("request_id", caller.request_id.clone()),
             ],
         }
     }
@@ -88,8 +90,8 @@ impl Pending {
 
 /// A nonce for a client's key to sign.
 ///
-/// The answer is a compact JWS (ES256) over `client_id`, `nonce` and `state`: the nonce is 16 random bytes in base64url. It says
-/// nothing of whether the key is known. `docs/protocol-token.md` specifies the exchange.
+/// The answer is a compact JWS (ES256) over `client_id`, `nonce` and `state`: the nonce is 16 random bytes in base64url. Its header
+/// names the host that this issuer is asked at. It says nothing of whether the key is known. `docs/protocol-token.md` specifies the exchange.
 #[utoipa::path(
     get,
     path = "/nonce",
@@ -105,9 +107,12 @@ impl Pending {
 pub(crate) async fn nonce<P: Ports>(
     State(service): State<Arc<Service<P>>>,
     caller: Caller,
+    domain: Option<Extension<Domain>>,
     query: Result<Query<Begin>, QueryRejection>,
 ) -> Response {
-    let ending = begin(&service, &caller, query).await;
+    let domain = domain.map(|Extension(Domain(domain))| domain);
+    let host = service.config.host.clone().or(domain);
+    let ending = begin(&service, &caller, host.as_deref(), query).await;
     let problem = match ending.answer {
         Ok(jws) => return text(jws),
         Err(problem) => problem,
@@ -121,7 +126,12 @@ pub(crate) async fn nonce<P: Ports>(
     problem.respond(&caller.request_id)
 }
 
-async fn begin<P: Ports>(service: &Service<P>, caller: &Caller, query: Result<Query<Begin>, QueryRejection>) -> Ending {
+async fn begin<P: Ports>(
+    service: &Service<P>,
+    caller: &Caller,
+    host: Option<&str>,
+    query: Result<Query<Begin>, QueryRejection>,
+) -> Ending {
     let now = service.clock.unix_seconds();
     if let Err(retry_after) = service.nonces.count(caller.source_ip, now) {
         return Ending::refused("rate", Problem::TooManyRequests { retry_after });
@@ -143,8 +153,8 @@ async fn begin<P: Ports>(service: &Service<P>, caller: &Caller, query: Result<Qu
         kid: signer.key().public().kid().to_string(),
         expires_at: now + NONCE_SECONDS,
     };
-    match service.ledger.spend(pending.into_row(state, caller.source_ip)).await {
-        Ok(()) => Ending::granted(claims.sign(signer.key())),
+    match service.ledger.spend(pending.into_row(state, caller)).await {
+        Ok(()) => Ending::granted(claims.sign(host, signer.key())),
         Err(SpendError::AlreadySpent) => Ending::refused("state_taken", Problem::Malformed),
         Err(SpendError::Fault(fault)) => Ending::fault("ledger", &fault, caller),
     }

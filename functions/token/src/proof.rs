@@ -1,14 +1,10 @@
-use access_token::{Fingerprint, Presence, SignatureRefusal, pkce::CodeVerifier, signed_bytes};
+use access_token::{Fingerprint, KnownKey, Presence, Registry, SignatureRefusal, pkce::CodeVerifier, signed_bytes};
 use issuer::Issuer;
 use ports::{Clock as _, Fault, TakeRow as _};
 use protocol::Secret;
 use serde::Deserialize;
 
-use crate::{
-    Ports, Service,
-    nonce::Pending,
-    registry::{KnownKey, Registry},
-};
+use crate::{Ports, Service, nonce::Pending};
 
 /// What a client comes for its token with (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
 #[derive(Deserialize, utoipa::ToSchema)]

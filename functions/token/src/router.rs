@@ -7,7 +7,8 @@ use crate::{
     keys::{jwk_set, jwks},
     nonce::nonce,
     token::token,
-    verify::{verify, who_am_i},
+    verify::verify,
+    who_am_i::who_am_i,
 };
 
 /// The routes of this function over a service. A request must carry a [`web::Caller`], which the runner puts there.

@@ -35,6 +35,7 @@ pub struct Service<P: Ports> {
     pub(crate) registry: Cached<FolderSource<P::Objects, KeyFiles>>,
     pub(crate) policies: Cached<PolicySource<P::Objects>>,
     pub(crate) nonces: RateLimit,
+    pub(crate) attempts: RateLimit,
     pub(crate) ledger: P::Ledger,
     pub(crate) clock: P::Clock,
 }
@@ -50,6 +51,7 @@ impl<P: Ports> Service<P> {
             policies: Cached::new(PolicySource::new(objects.clone(), "policies/".into(), reserved)),
             issuer: Issuer::new(config.tokens.clone(), objects, secrets),
             nonces: RateLimit::new(config.nonce_rate),
+            attempts: RateLimit::new(config.nonce_rate),
             ledger,
             clock,
             config,

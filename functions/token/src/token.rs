@@ -1,22 +1,22 @@
 use std::sync::Arc;
 
-use access_token::{Network, Presence};
 use axum::{
     body::{Body, to_bytes},
     extract::State,
     http::{HeaderMap, header},
     response::Response,
 };
-use issuer::{Issued, Order};
-use policy::{Access, Action, Circumstances, Decision, Policies, Principal, SshKeyPrincipal, TokenOptions};
+use issuer::Issued;
+use policy::Circumstances;
 use ports::Clock as _;
 use protocol::{MAX_REQUEST_BYTES, SystemRandom};
 use web::{Caller, Ending, Event, Problem, ProblemDetails, audit};
 
 use crate::{
     Ports, Service,
+    authorize::authorize,
     nonce::text,
-    proof::{Proven, Redeem, Unproven, prove},
+    proof::{Redeem, Unproven, prove},
 };
 
 /// The wire's name in policies and audit.
@@ -33,7 +33,7 @@ struct Trail {
 
 /// A token for the nonce that the client's key has signed.
 ///
-/// Whatever comes of it, the state is spent.
+/// A well-formed request spends its state, whatever comes of it; but for a 503 because the known keys cannot be read.
 #[utoipa::path(
     post,
     path = "/nonce",
@@ -44,7 +44,7 @@ struct Trail {
         (status = 400, description = "Something is missing or malformed, the state is not pending, or the verifier is wrong; one fixed body", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 401, description = "The key is not known, or did not sign this; one fixed body", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 403, description = "Policy does not allow this key a token", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests; from the gateway", content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests, from this address or in all", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 503, description = "Something that the broker needs does not answer", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
@@ -84,6 +84,10 @@ async fn run<P: Ports>(
     body: Body,
     trail: &mut Trail,
 ) -> Ending {
+    let now = service.clock.unix_seconds();
+    if let Err(retry_after) = service.attempts.count(caller.source_ip, now) {
+        return Ending::refused("rate", Problem::TooManyRequests { retry_after });
+    }
     let Some(body) = read(headers, body).await else { return malformed("malformed") };
     let clock = &service.clock;
     let registry = match service.registry.get(clock).await {
@@ -96,27 +100,18 @@ async fn run<P: Ports>(
         Err(Unproven::Refused(reason)) => return Ending::refused(reason, Problem::Refused),
         Err(Unproven::Fault(step, fault)) => return Ending::fault(step, &fault, caller),
     };
-    let subject = proven.known.line.key.fingerprint().to_string();
-    trail.subject = Some(subject.clone());
+    trail.subject = Some(proven.known.line.key.fingerprint().to_string());
     let policies = match service.policies.get(clock).await {
         Ok(policies) => policies,
         Err(fault) => return Ending::fault("policies", &fault, caller),
     };
     let circumstances = Circumstances { source_ip: caller.source_ip, now: clock.now(), wire: WIRE };
-    let (policies, options) = match authorize(&policies.value, &proven, circumstances) {
-        Ok(allowed) => allowed,
+    let authorized = match authorize(proven, &policies.value, circumstances, service.config.tokens.token_seconds) {
+        Ok(authorized) => authorized,
         Err(reason) => return Ending::denied(reason, Problem::Denied { detail: None }),
     };
-    trail.policies = Some(policies.clone());
-    let order = Order {
-        subject: &subject,
-        network: options.network.unwrap_or_else(|| Network::of(caller.source_ip)),
-        scope: options.scope,
-        seconds: options.seconds,
-        policies: &policies,
-        source_ip: Some(caller.source_ip),
-        request_id: &caller.request_id,
-    };
+    trail.policies = Some(authorized.policies().to_owned());
+    let order = authorized.order(caller);
     match service.issuer.issue(order, &service.ledger, clock, &SystemRandom).await {
         Ok(Issued { token, claims }) => {
             trail.detail = Some(format!("network {}, scope {:?}", claims.network, claims.scope.to_string()));
@@ -139,28 +134,4 @@ async fn read(headers: &HeaderMap, body: Body) -> Option<Vec<u8>> {
         return None;
     }
     to_bytes(body, MAX_REQUEST_BYTES).await.map(Vec::from).ok()
-}
-
-/// Asks policy: the policies that allow the token, and what they say of it.
-fn authorize(
-    policies: &Policies,
-    proven: &Proven<'_>,
-    circumstances: Circumstances<'_>,
-) -> Result<(String, TokenOptions), &'static str> {
-    let Proven { known, presence } = proven;
-    let (key, fingerprint) = (&known.line.key, known.line.key.fingerprint().as_str());
-    let principal = Principal::SshKey(SshKeyPrincipal {
-        fingerprint,
-        file: &known.file,
-        algorithm: &key.algorithm(),
-        comment: key.comment(),
-        hardware: key.is_hardware(),
-    });
-    let Presence { user_present, user_verified, .. } = *presence;
-    let action = Action::IssueToken { subject: fingerprint, user_present, user_verified };
-    let Decision::Allow(allowing) = policies.decide(Access { principal, action, circumstances }) else {
-        return Err("policy");
-    };
-    let options = policies.token_options(&allowing).map_err(|_| "contradiction")?;
-    Ok((allowing.join(" "), options))
 }

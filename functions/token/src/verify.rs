@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use access_token::bearer;
+use access_token::{TokenRefusal, bearer};
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -8,7 +8,7 @@ use axum::{
 };
 use issuer::Unverified;
 use ports::chain;
-use web::{Bearer, Caller, Problem, ProblemDetails};
+use web::{Caller, Event, Outcome, Problem, ProblemDetails, audit};
 
 use crate::{Ports, Service};
 
@@ -34,17 +34,17 @@ pub(crate) async fn verify<P: Ports>(
     // Of several headers, some program may read another than this one.
     let mut found = headers.get_all(header::AUTHORIZATION).iter();
     let token = match (found.next(), found.next()) {
-        (None, _) => return unauthorized(&caller, "Bearer"),
+        (None, _) => return unauthorized(&caller, "no_token", "Bearer"),
         (Some(header), None) => header.to_str().ok().and_then(bearer),
         (Some(_), Some(_)) => None,
     };
-    let Some(token) = token else { return unauthorized(&caller, r#"Bearer error="invalid_token""#) };
-    match service.issuer.public_keys.verify(token, caller.source_ip, &service.clock).await {
+    let verified = match token {
+        Some(token) => service.issuer.public_keys.verify(token, caller.source_ip, &service.clock).await,
+        None => Err(Unverified::Refused(TokenRefusal::Malformed)),
+    };
+    match verified {
         Ok(_) => (StatusCode::OK, [(header::CACHE_CONTROL, "no-store")]).into_response(),
-        Err(Unverified::Refused(refusal)) => {
-            tracing::info!(reason = refusal.code(), request_id = caller.request_id, "token refused");
-            unauthorized(&caller, r#"Bearer error="invalid_token""#)
-        }
+        Err(Unverified::Refused(refusal)) => unauthorized(&caller, refusal.code(), r#"Bearer error="invalid_token""#),
         Err(Unverified::Fault(fault)) => {
             tracing::error!(error = chain(&fault), request_id = caller.request_id, "token not verified");
             Problem::Unavailable.respond(&caller.request_id)
@@ -52,36 +52,10 @@ pub(crate) async fn verify<P: Ports>(
     }
 }
 
-fn unauthorized(caller: &Caller, challenge: &'static str) -> Response {
+fn unauthorized(caller: &Caller, reason: &'static str, challenge: &'static str) -> Response {
+    let event = Event::new("verify", Outcome::Refused, &caller.request_id);
+    audit(&Event { reason: Some(reason), source_ip: Some(caller.source_ip), ..event });
     let mut response = Problem::Refused.respond(&caller.request_id);
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     response
-}
-
-/// What the authorizer found the caller's token to say: `sub`, `scope`, `ses`.
-///
-/// An example of a route behind the authorizer, and a way to see what others behind it see.
-#[utoipa::path(
-    get,
-    path = "/v2/whoami",
-    tag = "token",
-    params(("Authorization" = String, Header, description = "`Bearer TOKEN`")),
-    responses(
-        (status = 200, description = "What the token says", body = WhoAmI),
-        (status = 401, description = "The token is not valid where it is used, or there is none; from the gateway", content_type = "application/problem+json"),
-    ),
-)]
-pub(crate) async fn who_am_i(Bearer { subject, scope, session }: Bearer) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], axum::Json(WhoAmI { sub: subject, scope, ses: session })).into_response()
-}
-
-/// What a token says.
-#[derive(serde::Serialize, utoipa::ToSchema)]
-pub(crate) struct WhoAmI {
-    /// Whom it speaks of.
-    sub: String,
-    /// What it is for.
-    scope: String,
-    /// Names the session.
-    ses: String,
 }
