@@ -6,13 +6,13 @@ mod fixture;
 use std::time::Duration;
 
 use access_token::{Network, Scope, TokenRefusal, verify};
-use fixture::{NOW, TOKEN_KEY, World, breaking::breaking, config, run, run_as, world};
+use fixture::{KEY, NOW, TOKEN_KEY, World, breaking::breaking, config, run, run_as, world};
 use issuer::{Issuer, PUBLISHED_BEFORE_SIGNING, PublishedKeys};
 use ports::{
     Clock as _,
-    memory::{Failing, MemoryLedger, MemoryObjects, MemorySecrets},
+    memory::{Failing, MemoryLedger, MemoryObjects, MemoryParameters, MemorySecrets},
 };
-use protocol::{Secret, SystemRandom};
+use protocol::{Manifest, Secret, SecretValue, SystemRandom};
 use rotate::{Order, RotateError, rotate};
 
 const END: Order = Order { end_tokens: true, new_groups_only: false, unless_younger_than_seconds: 0 };
@@ -80,7 +80,7 @@ async fn however_often_a_run_is_cut_short_there_is_one_further_key() {
     let first = run(&["web"], &world).await.unwrap().token_kid;
     for _ in 0..3 {
         cut_short(Order::default(), &world).await;
-        assert_eq!(live(&world), [first.clone()]);
+        assert_eq!(live(&world), std::slice::from_ref(&first));
         assert_eq!(check(&world, &token(&world).await), Ok(()), "the first still signs");
     }
     let report = run(&["web"], &world).await.unwrap();
@@ -99,6 +99,19 @@ async fn tokens_end_once_the_order_to_end_them_is_carried_out_and_no_sooner() {
     assert_eq!(live(&world), [report.token_kid]);
     assert_eq!(check(&world, &before), Err(TokenRefusal::UnknownKey));
     assert_eq!(check(&world, &token(&world).await), Ok(()), "the new key signs at once");
+}
+
+#[tokio::test]
+async fn what_else_is_broken_does_not_keep_tokens_from_ending() {
+    let mut world = world();
+    run(&["web"], &world).await.unwrap();
+    let before = token(&world).await;
+    world.objects.put(&Manifest::key(&"web".parse().unwrap()), "garbage");
+    world.parameters = MemoryParameters::default();
+    world.secrets.put(KEY, SecretValue::Text(Secret::new("garbage".into())));
+    assert!(run_as(END, &["web"], &world).await.is_err());
+    assert_eq!(check(&world, &before), Err(TokenRefusal::UnknownKey));
+    assert_eq!(check(&world, &token(&world).await), Ok(()));
 }
 
 #[tokio::test]
