@@ -77,8 +77,10 @@ start_local_aws() {
   local environment chosen
   unset AUDIENCE BROKER_URL V1_GROUP NPM_PACKAGES NPM_REGISTRY SECRET_PATTERN ROLE_ALIASES ASSUMABLE_ROLES CLIENT_GROUPS \
     KEY_BITS ROTATION_SCHEDULE \
-    ACCEPT_SECONDS TOKEN_SECONDS MAX_TOKEN_SECONDS NONCE_RATE AUTHORIZER_CACHE_SECONDS AUDIT_DAYS LOG_DAYS LOG_LEVEL THROTTLE_RATE THROTTLE_BURST EXCHANGE_CONCURRENCY ARCHITECTURE \
-    COUNTERSIGN_GROUP COUNTERSIGN_FROM COUNTERSIGN_MATERIAL COUNTERSIGN_URL COUNTERSIGN_TIMEOUT COUNTERSIGN_KEY COUNTERSIGN_STACK
+    ACCEPT_SECONDS TOKEN_SECONDS MAX_TOKEN_SECONDS NONCE_RATE AUTHORIZER_CACHE_SECONDS AUDIT_DAYS LOG_DAYS LOG_LEVEL \
+    THROTTLE_RATE THROTTLE_BURST EXCHANGE_CONCURRENCY ARCHITECTURE \
+    COUNTERSIGN_GROUP COUNTERSIGN_FROM COUNTERSIGN_MATERIAL COUNTERSIGN_URL COUNTERSIGN_TIMEOUT COUNTERSIGN_KEY \
+    COUNTERSIGN_STACK
   chosen=${COUNTERSIGN_LOCAL_PORT:-$(free_port)}
   environment=$("$root/local/start" "$chosen")
   port=$chosen
@@ -96,10 +98,11 @@ free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# Validates files by the program of this name, on PATH or built here, and puts them into a folder of the broker's bucket.
+# Puts files into a folder of the broker's bucket, after the program of this name, on PATH or built here, found them valid
+# together with those that are there.
 # usage: put_files FOLDER SUFFIX PROGRAM FILE...
 put_files() {
-  local folder=$1 suffix=$2 program=$3 names=() file check bucket
+  local folder=$1 suffix=$2 program=$3 names=() file check bucket together status=0
   shift 3
   for file in "$@"; do
     [[ $file == *"$suffix" ]] || die "not a $suffix file, which the broker would pass over: $file"
@@ -113,8 +116,13 @@ put_files() {
     cargo build --quiet --manifest-path "$root/Cargo.toml" --workspace --bin "$program"
     check=$bin/$program
   fi
-  "$check" "$@"
   bucket=$(output BucketName)
+  together=$(mktemp -d)
+  aws s3 cp --only-show-errors --recursive --exclude "*" --include "*$suffix" "s3://$bucket/$folder/" "$together"
+  cp -- "$@" "$together"
+  (cd "$together" && "$check" ./*"$suffix") || status=$?
+  rm -rf "$together"
+  ((status == 0)) || return "$status"
   for file in "$@"; do
     aws s3 cp --only-show-errors "$file" "s3://$bucket/$folder/$(basename "$file")"
     echo "put $folder/$(basename "$file")"

@@ -4,8 +4,8 @@ import { BlockList, isIP } from "node:net";
 import { createRemoteJWKSet, jwtVerify } from "jose";
 
 const [url, issuer, caller] = process.argv.slice(2);
-// Keeps the keys, and asks again for a kid that it does not know.
-const keys = createRemoteJWKSet(new URL(url));
+// Keeps the keys for as long as the issuer says, and asks again for a kid that it does not know.
+const keys = createRemoteJWKSet(new URL(url), { cacheMaxAge: 300_000 });
 
 /** The claims of a token that is valid for a caller at this address. */
 async function verify(token, address) {
@@ -15,6 +15,9 @@ async function verify(token, address) {
     typ: "JWT",
     requiredClaims: ["sub", "iat", "exp", "ipn", "ses", "scope"],
   });
+  if (payload.iat > Date.now() / 1000 + 30) {
+    throw new Error("not yet valid");
+  }
   // An IPv4 caller on an IPv6 socket.
   const plain = address.replace(/^::ffff:(?=\d+\.)/i, "");
   const family = (text) => `ipv${isIP(text)}`;

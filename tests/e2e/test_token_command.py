@@ -1,8 +1,12 @@
 """`countersign token`, with OpenSSH's agent, against the deployed stack."""
 
+import http.server
 import json
 import os
+import pathlib
 import stat
+import subprocess
+import threading
 import time
 
 import boto3
@@ -195,6 +199,64 @@ def test_a_token_does_not_travel_in_the_clear(cli, agent, tmp_path):
     settings = {"XDG_STATE_HOME": str(tmp_path), "COUNTERSIGN_GROUP": None}
     done = cli.run("token", "get", "--url", "http://broker.example.com", **settings, **agent.env)
     assert done.returncode == 2 and b"https" in done.stderr
+
+
+class Relay(http.server.BaseHTTPRequestHandler):
+    """An issuer that passes requests on to another one, with that one's keys for its own."""
+
+    def do_GET(self):
+        status, headers, text = self.server.stack.http("GET", self.path)
+        self.server.asked.append(self.path.split("?")[0])
+        self.send_response(status)
+        self.send_header("Content-Type", headers["Content-Type"])
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_key_does_not_sign_for_an_issuer_behind_the_one_that_was_asked(cli, stack, known_key, tmp_path):
+    agent, _ = known_key
+    name = f"{STACK}-token"
+    variables = stack.lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    stack.lambda_.update_function_configuration(
+        FunctionName=name, Environment={"Variables": variables | {"BROKER_URL": "https://broker.example.com"}})
+    settings = {"XDG_STATE_HOME": str(tmp_path), "COUNTERSIGN_GROUP": None}
+    try:
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Relay) as server:
+            server.stack, server.asked = stack, []
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            done = cli.run("token", "get", "--url", f"http://127.0.0.1:{server.server_port}", **settings, **agent.env)
+            server.shutdown()
+    finally:
+        stack.lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+    assert done.returncode == 8 and b"of the issuer at broker.example.com" in done.stderr, done.stderr
+    assert server.asked == ["/.well-known/jwks.json", "/nonce"], "nothing was signed and sent"
+
+
+def test_put_ssh_keys_refuses_what_the_broker_would(stack, known_keys, tmp_path):
+    script = pathlib.Path(__file__).parent.parent.parent / "scripts/put-ssh-keys"
+
+    def put(name, text):
+        path = tmp_path / name
+        path.write_text(text)
+        return subprocess.run([script, path], capture_output=True, text=True, timeout=300)
+
+    key = ssh.make_key(tmp_path, "ed25519", comment="bob")
+    done = put("put.pub", key.public)
+    assert done.returncode == 0 and f"{key.fingerprint} put ssh-ed25519 bob" in done.stdout, done.stderr
+    assert put("put.pub", f"# again\n{key.public}").returncode == 0
+    for name, text, said in (
+        ("again.pub", known_keys["rsa"].public, "a key stands twice"),
+        ("option.pub", f'from="*" {key.public}', "an option other than"),
+        ("control.pub", f"{key.public}\x1b[2K", "a control character"),
+        ("keys.txt", key.public, "not a .pub file"),
+    ):
+        done = put(name, text)
+        assert done.returncode != 0 and said in done.stderr, (name, done.stderr)
+        listed = stack.s3.list_objects_v2(Bucket=stack.bucket, Prefix=f"ssh-keys/{name}")
+        assert listed["KeyCount"] == 0
 
 
 def test_an_unreachable_issuer_has_its_code(cli, agent, tmp_path):
