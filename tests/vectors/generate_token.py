@@ -282,7 +282,7 @@ def signatures(agent, folder):
         yield f"accepted-{kind}", made[kind], blob, [kind.endswith("-sk"), False]
     yield "accepted-rsa-sha256", made["rsa"], sign(made["rsa"], 2), [False, False]
     for kind, key in sks.items():
-        yield f"accepted-{kind}", key, sign(key), ["no-touch" not in kind, "verify" in kind]
+        yield f"accepted-{kind}".replace("=ssh:", "_"), key, sign(key), ["no-touch" not in kind, "verify" in kind]
     yield "sha1", made["rsa"], sign(made["rsa"], 0), None
     ed25519, sk = made["ed25519"], made["ed25519-sk"]
     yield "wrong_signature-another_message", ed25519, sign(ed25519, message=b"another"), None

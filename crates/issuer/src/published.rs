@@ -1,14 +1,14 @@
 use access_token::{KeySet, PublicKey};
-use ports::{ETag, Fault, ReadObject, Source};
+use ports::{ETag, Fault, MAX_STALE, ReadObject, Source};
 use protocol::KeyId;
 use serde::{Deserialize, Serialize};
 
 /// How long verifiers may keep the issuer's keys, in seconds: the `max-age` of `/.well-known/jwks.json`.
 pub const KEYS_MAX_AGE: u64 = 300;
 
-/// How long a key is published before it signs, in seconds: by then every copy is newer than the key, the copies of functions
-/// (a minute) and of verifiers behind them included.
-pub const PUBLISHED_BEFORE_SIGNING: u64 = KEYS_MAX_AGE + 120;
+/// How long a key is published before it signs, in seconds: by then every copy is newer than the key, even that of a verifier which
+/// got it from a function that had not reached S3 for as long as it goes on without.
+pub const PUBLISHED_BEFORE_SIGNING: u64 = KEYS_MAX_AGE + MAX_STALE.as_secs() + 60;
 
 /// The issuer's public keys as they stand in S3: a JWK Set, the newest key first, whose keys have two members of our own. It is
 /// the commit point of a token key's rotation.
@@ -54,7 +54,8 @@ impl PublishedKeys {
     #[must_use]
     pub fn next(&self, key: PublicKey, now: u64, max_token_seconds: u32) -> Self {
         let signs_from = now + PUBLISHED_BEFORE_SIGNING;
-        let ends_at = signs_from + u64::from(max_token_seconds);
+        // A function that does not reach S3 goes on signing with the key before.
+        let ends_at = signs_from + MAX_STALE.as_secs() + u64::from(max_token_seconds);
         let new = PublishedKey { key, signs_from, ends_at: None };
         let is_kept = |before: &&PublishedKey| before.is_live(now) && before.key != new.key;
         let before = self.keys.iter().filter(is_kept).cloned();
@@ -145,8 +146,8 @@ mod tests {
         let signs_from = now + PUBLISHED_BEFORE_SIGNING;
         assert_eq!(second.signing(signs_from - 1), Some(old.kid()));
         assert_eq!(second.signing(signs_from), Some(new.kid()));
-        // A token of the last second in which the old key signed.
-        let last_end = signs_from - 1 + u64::from(DAY);
+        // A token of the last second in which a function may sign with the old key.
+        let last_end = signs_from + MAX_STALE.as_secs() - 1 + u64::from(DAY);
         assert_eq!(second.live(last_end).keys(), [new.clone(), old]);
         assert!(second.has_ending_tokens(last_end));
         assert_eq!(second.live(last_end + 1).keys(), [new]);

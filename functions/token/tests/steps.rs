@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 use access_token::pkce::CodeVerifier;
 use axum::http::StatusCode;
 use fixture::{Answered, Attempt, ClientKey, KEY_SECRET, NOW, REFUSED, World};
-use issuer::PublishedKeys;
+use issuer::{PUBLISHED_BEFORE_SIGNING, PublishedKeys};
 use ports::memory::{Failing, FaultSwitch};
 use protocol::{Secret, SecretValue, SystemRandom};
 use serde_json::{Value, json};
@@ -249,7 +249,7 @@ async fn the_keys_are_given_in_two_forms_and_the_ended_ones_are_not() {
     world.clock.advance(Duration::from_secs(60));
     let both = serde_json::from_str::<Value>(&world.get("/jwks").await.body).unwrap();
     assert_eq!((&both[0]["kid"], &both[1]), (&json!(other.kid().as_str()), &list_of[0]));
-    world.clock.advance(Duration::from_secs(86_400 + 420));
+    world.clock.advance(ports::MAX_STALE + Duration::from_secs(86_400 + PUBLISHED_BEFORE_SIGNING));
     let left = serde_json::from_str::<Value>(&world.get("/jwks").await.body).unwrap();
     assert_eq!((left.as_array().unwrap().len(), &left[0]), (1, &both[0]));
 }
