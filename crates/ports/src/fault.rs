@@ -10,6 +10,9 @@ pub enum Fault {
     /// A precondition did not hold: somebody else was first.
     #[error("changed by somebody else")]
     Conflict,
+    /// The service refuses what was asked, and would again: the caller's to mend.
+    #[error("refused by the service")]
+    Invalid(#[source] Cause),
     /// The service asks for fewer requests.
     #[error("throttled")]
     Throttled(#[source] Cause),
