@@ -1,13 +1,38 @@
-//! Device certificates.
+//! Device certificates: names, keys, certificate signing requests, and the customer's own authority.
+//!
+//! * A device's side: [`DeviceKey`] makes a key and a [`Csr`].
+//! * The broker's side: [`Csr::from_pem`] takes in nothing but what it can vouch for, and [`Authority::issue`] signs a
+//!   [`Certificate`] under the customer's CA. [`new_root`] makes a CA for those who have none.
+//!
+//! The crate does no I/O and reads no clock: the time is a parameter, and so is the randomness of serial numbers.
+//! X.509 is read and written with the types of `x509-cert`; keys and signatures are AWS-LC's throughout.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod authority;
+mod certificate;
 mod certificate_id;
+mod csr;
+mod device_key;
+mod draft;
+mod encoding;
 mod error;
-mod skeleton;
+mod extension;
+mod name;
+mod pem;
+mod public_key;
+mod root;
+mod signing_key;
+mod subject;
 
+pub use authority::{Authority, Order, verification_certificate};
+pub use certificate::Certificate;
 pub use certificate_id::CertificateId;
+pub use csr::Csr;
+pub use device_key::{DeviceKey, KeyKind};
 pub use error::PkiError;
-pub use skeleton::*;
+pub use public_key::PublicKey;
+pub use root::new_root;
+pub use subject::{Subject, SubjectFields};
 
-/// The largest PEM text that is read, in bytes.
+/// The largest PEM text that is read, in bytes. A request or certificate has 1 to 3 KiB, an RSA key of 8192 bits 7 KiB.
 pub const MAX_PEM_BYTES: usize = 16 * 1024;
