@@ -27,6 +27,17 @@ pub enum Principal<'a> {
     Group(&'a str),
     /// An ssh key, for a token alone.
     SshKey(SshKeyPrincipal<'a>),
+    /// Whoever bears an access token.
+    Bearer(BearerPrincipal<'a>),
+}
+
+/// What an access token says of its bearer.
+#[derive(Clone, Copy, Debug)]
+pub struct BearerPrincipal<'a> {
+    /// Whom it speaks for: its `sub`.
+    pub subject: &'a str,
+    /// What it is for: its `scope`, words with one space between them.
+    pub scope: &'a str,
 }
 
 /// An ssh key that is known, as policies see it.
@@ -60,6 +71,50 @@ pub enum Action<'a> {
         /// Whether it knew them, by PIN or fingerprint.
         user_verified: bool,
     },
+    /// To have things registered by a provisioning template.
+    ProvisionDevice {
+        /// The template's id.
+        template: &'a str,
+        /// How many things.
+        things: u32,
+        /// The certificate that a CA of the customer's would sign, where the template has one made.
+        certificate: Option<CertificateRequest<'a>>,
+    },
+    /// To do this with things of the registry.
+    Device(DeviceVerb, Device<'a>),
+}
+
+/// A certificate that a CA of the customer's would sign.
+#[derive(Clone, Copy, Debug)]
+pub struct CertificateRequest<'a> {
+    /// The CA: its id in AWS IoT, or the ARN of a private CA.
+    pub ca: &'a str,
+    /// Whether the caller has the private key.
+    pub csr: bool,
+    /// For how many days.
+    pub days: u32,
+    /// Its subject, by attribute: `common_name`, `organization`.
+    pub subject: &'a [(&'static str, &'a str)],
+}
+
+/// What can be done with what is registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceVerb {
+    /// To see it.
+    Read,
+    /// To set the status of its certificates.
+    Update,
+    /// To delete it with what serves nothing else.
+    Delete,
+}
+
+/// What can be seen, changed and deleted.
+#[derive(Clone, Copy, Debug)]
+pub enum Device<'a> {
+    /// The thing of this name.
+    Thing(&'a str),
+    /// A task that registers things by the template of this id. It can be seen alone.
+    Task(&'a str),
 }
 
 /// When, from where and how somebody asks.
@@ -80,16 +135,30 @@ pub(crate) struct Malformed;
 impl Access<'_> {
     /// The question in Cedar's terms, and the entities that it speaks of.
     pub(crate) fn to_cedar(self, schema: &Schema) -> Result<(Request, Entities), Malformed> {
-        let (action, resource, mut entities, flags) = match self.action {
-            Action::ReadSecret(name) => ("secret:read", uid("Secret", name), secret_in_paths(name), None),
+        let (action, resource, mut entities, mut details) = match self.action {
+            Action::ReadSecret(name) => ("secret:read", uid("Secret", name), secret_in_paths(name), vec![]),
             Action::AssumeRole(alias) => {
                 let role = Entity::new_no_attrs(uid("Role", alias), HashSet::new());
-                ("aws:assume", uid("Role", alias), vec![role], None)
+                ("aws:assume", uid("Role", alias), vec![role], vec![])
             }
             Action::IssueToken { subject, user_present, user_verified } => {
                 let flags = [("user_present", user_present), ("user_verified", user_verified)];
-                ("token:issue", uid("Subject", subject), vec![], Some(flags))
+                let details = flags.map(|(name, flag)| (name, RestrictedExpression::new_bool(flag)));
+                ("token:issue", uid("Subject", subject), vec![], details.into())
             }
+            Action::ProvisionDevice { template, things, certificate } => {
+                let mut details = vec![("things", RestrictedExpression::new_long(things.into()))];
+                if let Some(certificate) = certificate {
+                    details.push(("certificate", certificate.to_cedar()?));
+                }
+                ("device:provision", uid("Template", template), vec![], details)
+            }
+            Action::Device(verb, Device::Thing(name)) => {
+                let attributes = HashMap::from([("name".to_owned(), text(name))]);
+                let thing = Entity::new(uid("Thing", name), attributes, HashSet::new()).map_err(|_| Malformed)?;
+                (verb.name(), uid("Thing", name), vec![thing], vec![])
+            }
+            Action::Device(verb, Device::Task(template)) => (verb.name(), uid("Template", template), vec![], vec![]),
         };
         let principal = match self.principal {
             Principal::Group(name) => uid("Group", name),
@@ -97,8 +166,13 @@ impl Access<'_> {
                 entities.push(key.to_cedar()?);
                 uid("SshKey", key.fingerprint)
             }
+            Principal::Bearer(BearerPrincipal { subject, scope }) => {
+                let words = scope.split(' ').filter(|word| !word.is_empty()).map(text);
+                details.push(("scope", RestrictedExpression::new_set(words)));
+                uid("Subject", subject)
+            }
         };
-        let context = self.circumstances.to_cedar(flags.into_iter().flatten())?;
+        let context = self.circumstances.to_cedar(details)?;
         let request =
             Request::new(principal, uid("Action", action), resource, context, Some(schema)).map_err(|_| Malformed)?;
         // Without the schema: it would add every action's entity each time, and what stands here is made above.
@@ -109,7 +183,6 @@ impl Access<'_> {
 
 impl SshKeyPrincipal<'_> {
     fn to_cedar(self) -> Result<Entity, Malformed> {
-        let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
         let attributes = HashMap::from([
             ("algorithm".to_owned(), text(self.algorithm)),
             ("comment".to_owned(), text(self.comment)),
@@ -120,22 +193,54 @@ impl SshKeyPrincipal<'_> {
     }
 }
 
+impl CertificateRequest<'_> {
+    fn to_cedar(self) -> Result<RestrictedExpression, Malformed> {
+        let record = |fields: Vec<(&'static str, RestrictedExpression)>| {
+            let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
+            RestrictedExpression::new_record(fields).map_err(|_| Malformed)
+        };
+        let subject = record(self.subject.iter().map(|(name, value)| (*name, text(value))).collect())?;
+        record(vec![
+            ("ca", text(self.ca)),
+            ("csr", RestrictedExpression::new_bool(self.csr)),
+            ("days", RestrictedExpression::new_long(self.days.into())),
+            ("subject", subject),
+        ])
+    }
+}
+
+impl DeviceVerb {
+    /// The action's name in policies.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "device:read",
+            Self::Update => "device:update",
+            Self::Delete => "device:delete",
+        }
+    }
+}
+
 impl Circumstances<'_> {
     /// The circumstances, and what else the action's context has.
-    fn to_cedar(self, flags: impl Iterator<Item = (&'static str, bool)>) -> Result<Context, Malformed> {
+    fn to_cedar(self, details: Vec<(&'static str, RestrictedExpression)>) -> Result<Context, Malformed> {
         let seconds = i64::try_from(self.now.as_secs()).map_err(|_| Malformed)?;
         let now = OffsetDateTime::from_unix_timestamp(seconds)
             .ok()
             .and_then(|now| now.format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z")).ok())
             .ok_or(Malformed)?;
         let circumstances = [
-            ("source_ip".to_owned(), RestrictedExpression::new_ip(self.source_ip.to_string())),
-            ("now".to_owned(), RestrictedExpression::new_datetime(now)),
-            ("wire".to_owned(), RestrictedExpression::new_string(self.wire.to_owned())),
+            ("source_ip", RestrictedExpression::new_ip(self.source_ip.to_string())),
+            ("now", RestrictedExpression::new_datetime(now)),
+            ("wire", text(self.wire)),
         ];
-        let flags = flags.map(|(name, value)| (name.to_owned(), RestrictedExpression::new_bool(value)));
-        Context::from_pairs(circumstances.into_iter().chain(flags)).map_err(|_| Malformed)
+        let all = circumstances.into_iter().chain(details).map(|(name, value)| (name.to_owned(), value));
+        Context::from_pairs(all).map_err(|_| Malformed)
     }
+}
+
+fn text(text: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(text.to_owned())
 }
 
 /// The secret below each prefix of its name that ends before a slash.

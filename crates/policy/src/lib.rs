@@ -5,11 +5,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod access;
+#[cfg(test)]
+mod device_tests;
 mod policies;
 mod source;
 mod token_options;
 
-pub use access::{Access, Action, Circumstances, Principal, SshKeyPrincipal};
+pub use access::{
+    Access, Action, BearerPrincipal, CertificateRequest, Circumstances, Device, DeviceVerb, Principal, SshKeyPrincipal,
+};
 pub use policies::{Decision, Policies, PolicyError};
 pub use source::PolicySource;
 pub use token_options::{AnnotationError, Contradiction, TokenDenied, TokenOptions};

@@ -57,6 +57,12 @@ pub enum PolicyError {
         /// The file's name.
         file: String,
     },
+    /// A file names a provisioning template with its `.json`, so that a `forbid` on it would forbid nothing.
+    #[error("policy file names a provisioning template with its .json: {file}")]
+    NoTemplate {
+        /// The file's name.
+        file: String,
+    },
     /// A policy bears an annotation that would not do what it says.
     #[error("annotation of a policy is not valid: {file}: @{annotation}")]
     Annotation {
@@ -183,6 +189,7 @@ fn check_literal(kind: &str, id: &str, file: &str) -> Result<(), PolicyError> {
     match kind {
         "Path" if id.ends_with('/') || id.contains("//") => Err(PolicyError::EmptyPath { file: file.to_owned() }),
         "KeyFile" if id.ends_with(".pub") => Err(PolicyError::NoKey { file: file.to_owned() }),
+        "Template" if id.ends_with(".json") => Err(PolicyError::NoTemplate { file: file.to_owned() }),
         "SshKey" if id.parse::<Fingerprint>().is_err() => Err(PolicyError::NoKey { file: file.to_owned() }),
         _ => Ok(()),
     }
@@ -290,6 +297,7 @@ mod tests {
         let invalid: Is = |error| matches!(error, PolicyError::Invalid(_));
         let empty: Is = |error| matches!(error, PolicyError::EmptyPath { .. });
         let no_key: Is = |error| matches!(error, PolicyError::NoKey { .. });
+        let no_template: Is = |error| matches!(error, PolicyError::NoTemplate { .. });
         let annotation: Is = |error| matches!(error, PolicyError::Annotation { .. });
         let template: Is = |error| matches!(error, PolicyError::Template { .. });
         for (name, is, text) in [
@@ -298,6 +306,7 @@ mod tests {
             ("unknown_entity", invalid, r#"permit (principal == Team::"web", action, resource);"#),
             ("unknown_attribute", invalid, r#"permit (principal, action, resource) when { context.colour == "red" };"#),
             ("wrong_type", invalid, r"permit (principal, action, resource) when { context.wire > 2 };"),
+            ("template_with_its_ending", no_template, r#"forbid (principal, action, resource == Template::"a.json");"#),
             ("path_with_a_slash_at_its_end", empty, r#"forbid (principal, action, resource in Path::"app/admin/");"#),
             ("path_with_an_empty_segment", empty, r#"forbid (principal, action, resource in Path::"app//admin");"#),
             ("key_file_with_its_ending", no_key, r#"forbid (principal in KeyFile::"ops.pub", action, resource);"#),

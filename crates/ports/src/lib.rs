@@ -30,7 +30,8 @@ mod thing_registration;
 pub use cached::{Cached, MAX_AGE, MAX_STALE, RETRY_AFTER, Source};
 pub use clock::{Clock, SystemClock};
 pub use device_certificate::{
-    AddCertificate, AwsCertificate, CertificateStatus, ChangeCertificate, ReadCertificate, RegisteredCa, RegisteredCertificate,
+    AddCertificate, AwsCertificate, CertificateStatus, ChangeCertificate, ReadCertificate, RegisteredCa,
+    RegisteredCertificate,
 };
 pub use error_chain::chain;
 pub use fault::{Cause, Fault};
