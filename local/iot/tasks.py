@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/iot/latest/apireference/API_StartThingRegistrationTask.html
 """
 
+import contextlib
 import json
 import os
 import re
@@ -177,10 +178,12 @@ class Task:
 
     def publish(self):
         s3 = owner(self.region)
+        bucket, _ = self.place("")
+        with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": self.region})
         for kind, report in self.reports.items():
             if report:
-                bucket, key = self.place(kind)
-                s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": self.region})
+                _, key = self.place(kind)
                 body = "".join(json.dumps(line) + "\n" for line in report)
                 s3.put_object(Bucket=bucket, Key=key, Body=body.encode())
 
