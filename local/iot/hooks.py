@@ -3,10 +3,11 @@
 import inspect
 import sys
 
+from ministack import app
 from ministack.core import iam_actions
 from ministack.services import iot as service
 
-from iot import attachments, certificates, groups, mqtt, registration, resources, tasks
+from iot import attachments, certificates, groups, mqtt, private_ca, registration, resources, tasks
 
 # Each function that is replaced or built upon, with the parameters that this package counts on.
 EXPECTED = {
@@ -23,6 +24,7 @@ EXPECTED = {
     (iam_actions, "extract_iam_action"): "service method path headers body query_params",
     (iam_actions, "extract_resource_arn"): "service method path headers body query_params region account_id",
     (iam_actions, "iot_resource_arns"): "method path body region account_id",
+    (iam_actions, "request_tag_context"): "service iam_action body params",
     (iam_actions, "identity_denial_message"): "action principal_arn resource explicit_deny",
 }
 
@@ -34,6 +36,9 @@ def install():
         found = " ".join(inspect.signature(function).parameters) if function else "no such function"
         if found != parameters:
             sys.exit(f"local/iot is written for another ministack: {module.__name__}.{name} has ({found}), not ({parameters})")
+
+    if private_ca.SERVICE in app.SERVICE_HANDLERS:
+        sys.exit("local/iot is written for another ministack: this one has a private CA of its own")
 
     route, reset = service._route_request, service.reset
 
@@ -56,3 +61,4 @@ def install():
     service._route_request, service.reset = routed, forgotten
     resources.install()
     mqtt.install()
+    private_ca.install()

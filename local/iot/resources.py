@@ -8,6 +8,8 @@ import re
 
 from ministack.core import iam_actions
 
+from iot import private_ca
+
 # Actions without a resource type whose paths name something.
 ON_NOTHING = re.compile(r"/things/[^/]+/principals(-v2)?|/attached-policies/.+|/principals/things(-v2)?"
                         r"|/thing-registration-tasks(/.*)?")
@@ -43,6 +45,8 @@ def target(body):
 
 
 def extract_resource_arn(service, method, path, headers, body, query_params, region, account_id):
+    if service == private_ca.SERVICE:
+        return private_ca.resource(body)
     found = first(method, path, headers or {}, body, region, account_id) if service == "iot" else None
     return found or ministacks(service, method, path, headers, body, query_params, region, account_id)
 

@@ -5,9 +5,11 @@ import datetime
 import hashlib
 import json
 import os
+import pathlib
 import secrets
 import socket
 import ssl
+import subprocess
 import time
 import urllib.request
 
@@ -559,6 +561,65 @@ def test_a_certificate_can_be_one_things_alone(iot):
     exclusive = {"thingPrincipalType": "EXCLUSIVE_THING"}
     assert iot.list_principal_things_v2(principal=arn)["principalThingObjects"] == [{"thingName": things[0]} | exclusive]
     assert iot.list_thing_principals_v2(thingName=things[0])["thingPrincipalObjects"] == [{"principal": arn} | exclusive]
+
+
+# The private CA
+
+
+@pytest.fixture(scope="module")
+def private_ca():
+    """The ARN of a CA that is active."""
+    start = pathlib.Path(__file__).parent.parent.parent / "local/private-ca/start"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    subprocess.run([start, port], check=True)
+    pca = client("acm-pca")
+    arn = pca.create_certificate_authority(CertificateAuthorityType="ROOT", CertificateAuthorityConfiguration={
+        "KeyAlgorithm": "RSA_2048", "SigningAlgorithm": "SHA256WITHRSA", "Subject": {"CommonName": "Private CA"},
+    })["CertificateAuthorityArn"]
+    csr = pca.get_certificate_authority_csr(CertificateAuthorityArn=arn)["Csr"].encode()
+    root = issue(pca, arn, csr, 3650, "RootCACertificate")
+    pca.import_certificate_authority_certificate(CertificateAuthorityArn=arn, Certificate=root["Certificate"].encode())
+    yield arn
+    subprocess.run([start.with_name("stop"), port], check=True)
+
+
+def issue(pca, ca_arn, csr, days, template):
+    arn = pca.issue_certificate(
+        CertificateAuthorityArn=ca_arn, Csr=csr, SigningAlgorithm="SHA256WITHRSA", Validity={"Value": days, "Type": "DAYS"},
+        TemplateArn=f"arn:aws:acm-pca:::template/{template}/V1")["CertificateArn"]
+    return pca.get_certificate(CertificateAuthorityArn=ca_arn, CertificateArn=arn)
+
+
+def test_the_private_ca_issues_for_as_long_as_it_is_asked_to(private_ca):
+    pca, device = client("acm-pca"), Made("device")
+    issued = issue(pca, private_ca, device.csr.encode(), 7, "EndEntityClientAuthCertificate")
+    made = x509.load_pem_x509_certificate(issued["Certificate"].encode())
+    root = x509.load_pem_x509_certificate(issued["CertificateChain"].encode())
+    made.verify_directly_issued_by(root)
+    assert made.public_key() == device.key.public_key()
+    assert made.not_valid_after_utc - made.not_valid_before_utc == datetime.timedelta(days=7, hours=1)
+    usage = made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [x509.ExtendedKeyUsageOID.CLIENT_AUTH]
+    with refused("ValidationException"):
+        issue(pca, private_ca, device.csr.encode(), 4000, "EndEntityCertificate")
+
+
+def test_the_private_ca_is_asked_with_the_callers_permissions(private_ca):
+    def pca(*granted):
+        user = User(granted)
+        key = user.iam.create_access_key(UserName=user.name)["AccessKey"]
+        return client("acm-pca", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+
+    wanted = ("acm-pca:IssueCertificate", private_ca), ("acm-pca:GetCertificate", private_ca)
+    csr = Made().csr.encode()
+    issue(pca(*wanted), private_ca, csr, 7, "EndEntityCertificate")
+    for missing in range(2):
+        with refused("AccessDeniedException"):
+            issue(pca(wanted[1 - missing]), private_ca, csr, 7, "EndEntityCertificate")
+    with refused("AccessDeniedException"):
+        issue(pca(("acm-pca:*", private_ca + "-other")), private_ca, csr, 7, "EndEntityCertificate")
 
 
 # MQTT
