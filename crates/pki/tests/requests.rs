@@ -1,5 +1,5 @@
 //! Requests that OpenSSL makes, and what is wrong with the others.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::panic, clippy::unwrap_used)]
 
 mod openssl;
 

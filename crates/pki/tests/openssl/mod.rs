@@ -39,40 +39,40 @@ basicConstraints = critical, CA:FALSE
 keyUsage = critical, keyCertSign
 ";
 
-pub struct Openssl(TempDir);
+pub(crate) struct Openssl(TempDir);
 
 /// Arguments of `openssl` for each kind of key.
-pub const P256: &str = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256";
-pub const P384: &str = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384";
-pub const P521: &str = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-521";
-pub const RSA_2048: &str = "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048";
+pub(crate) const P256: &str = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256";
+pub(crate) const P384: &str = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384";
+pub(crate) const P521: &str = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-521";
+pub(crate) const RSA_2048: &str = "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048";
 
 impl Openssl {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("openssl.cnf"), CONFIG).unwrap();
         Self(folder)
     }
 
     /// Runs it on words without spaces.
-    pub fn output(&self, arguments: &str) -> Output {
+    pub(crate) fn output(&self, arguments: &str) -> Output {
         let mut command = Command::new("openssl");
         command.args(arguments.split_whitespace()).current_dir(self.0.path());
         command.env("OPENSSL_CONF", self.0.path().join("openssl.cnf")).output().unwrap()
     }
 
-    pub fn run(&self, arguments: &str) -> String {
+    pub(crate) fn run(&self, arguments: &str) -> String {
         let output = self.output(arguments);
         assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.0.path().join(name), text).unwrap();
     }
 
     /// A self-signed certificate with the extensions of a section of the configuration, for a year.
-    pub fn root(&self, key_pem: &str, section: &str) -> String {
+    pub(crate) fn root(&self, key_pem: &str, section: &str) -> String {
         self.write("root.key", key_pem);
         self.run(&format!(
             "req -x509 -new -key root.key -subj /C=DE/O=Wasserwerke/CN=Root+OU=Devices -days 365 -extensions {section}"
@@ -80,12 +80,12 @@ impl Openssl {
     }
 
     /// A request, by a key and further arguments.
-    pub fn request(&self, key_pem: &str, arguments: &str) -> String {
+    pub(crate) fn request(&self, key_pem: &str, arguments: &str) -> String {
         self.write("device.key", key_pem);
         self.run(&format!("req -new -key device.key {arguments}"))
     }
 }
 
-pub fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
