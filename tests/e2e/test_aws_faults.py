@@ -1,18 +1,13 @@
 """AWS failing, throttling and stalling under the deployed binary: a proxy between it and the local AWS."""
 
-import contextlib
 import functools
-import http.client
-import http.server
 import json
 import os
-import threading
 import time
-import urllib.parse
 
 import pytest
 
-import relay
+import proxy
 
 SECRET = {"type": "secret", "id": "app/db"}
 ANSWERS = {
@@ -22,41 +17,31 @@ ANSWERS = {
 }
 
 
-class Proxy(relay.Relay):
-    """Passes requests on, except those to the service that misbehaves."""
+class Proxy(proxy.Proxy):
+    """One service misbehaves."""
 
-    protocol_version = "HTTP/1.1"
     service, manner = None, None
 
-    def forward(self):
-        body = self.body()
+    def interfere(self, body):
         service = self.headers.get("X-Amz-Target", "s3").split(".")[0].split("_")[0].lower()
-        if service == Proxy.service and Proxy.manner == "stalls":
+        if service != Proxy.service:
+            return False
+        if Proxy.manner == "stalls":
             time.sleep(20)
             self.close_connection = True
-            return
-        if service == Proxy.service:
+        else:
             status, answer = ANSWERS[Proxy.manner]
-            return self.answer(status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer))
-        there = urllib.parse.urlsplit(os.environ["AWS_ENDPOINT_URL"])
-        with contextlib.closing(http.client.HTTPConnection(there.hostname, there.port)) as connection:
-            connection.request(self.command, self.path, body, dict(self.headers))
-            answer = connection.getresponse()
-            self.answer(answer.status, answer.headers, answer.read())
-
-    do_GET = do_POST = do_PUT = forward
+            self.answer(status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer))
+        return True
 
 
 @pytest.fixture(scope="module")
 def broker(stack):
     """A broker off Lambda behind whose back AWS misbehaves: (post, log lines)."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with proxy.running(Proxy) as endpoint:
         log = []
-        with stack.off_lambda(log, ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}") as url:
+        with stack.off_lambda(log, ENDPOINT_URL=endpoint) as url:
             yield functools.partial(stack.exchange, url=url), log
-        server.shutdown()
 
 
 @pytest.fixture(autouse=True)

@@ -4,12 +4,8 @@ import contextlib
 import datetime
 import hashlib
 import json
-import os
-import pathlib
 import secrets
-import socket
 import ssl
-import subprocess
 import time
 import urllib.request
 
@@ -20,6 +16,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from mqtt import Mqtt
+from private_authority import issue, private_ca  # noqa: F401, a fixture
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 ARN = f"arn:aws:iot:{REGION}:{ACCOUNT}"
@@ -578,32 +577,6 @@ def test_a_certificate_can_be_one_things_alone(iot):
 # The private CA
 
 
-@pytest.fixture(scope="module")
-def private_ca():
-    """The ARN of a CA that is active."""
-    start = pathlib.Path(__file__).parent.parent.parent / "local/private-ca/start"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    subprocess.run([start, port], check=True)
-    pca = client("acm-pca")
-    arn = pca.create_certificate_authority(CertificateAuthorityType="ROOT", CertificateAuthorityConfiguration={
-        "KeyAlgorithm": "RSA_2048", "SigningAlgorithm": "SHA256WITHRSA", "Subject": {"CommonName": "Private CA"},
-    })["CertificateAuthorityArn"]
-    csr = pca.get_certificate_authority_csr(CertificateAuthorityArn=arn)["Csr"].encode()
-    root = issue(pca, arn, csr, 3650, "RootCACertificate")
-    pca.import_certificate_authority_certificate(CertificateAuthorityArn=arn, Certificate=root["Certificate"].encode())
-    yield arn
-    subprocess.run([start.with_name("stop"), port], check=True)
-
-
-def issue(pca, ca_arn, csr, days, template):
-    arn = pca.issue_certificate(
-        CertificateAuthorityArn=ca_arn, Csr=csr, SigningAlgorithm="SHA256WITHRSA", Validity={"Value": days, "Type": "DAYS"},
-        TemplateArn=f"arn:aws:acm-pca:::template/{template}/V1")["CertificateArn"]
-    return pca.get_certificate(CertificateAuthorityArn=ca_arn, CertificateArn=arn)
-
-
 def test_the_private_ca_issues_for_as_long_as_it_is_asked_to(private_ca):
     pca, device = client("acm-pca"), Made("device")
     issued = issue(pca, private_ca, device.csr.encode(), 7, "EndEntityClientAuthCertificate")
@@ -635,38 +608,6 @@ def test_the_private_ca_is_asked_with_the_callers_permissions(private_ca):
 
 
 # MQTT
-
-
-class Mqtt:
-    """A client that connects and publishes."""
-
-    def __init__(self, files):
-        self.host, port = os.environ["LOCAL_MQTT_ENDPOINT"].split(":")
-        with urllib.request.urlopen(os.environ["AWS_ENDPOINT_URL"] + "/_ministack/iot/ca.pem", timeout=10) as answer:
-            context = ssl.create_default_context(cadata=answer.read().decode())
-        if files:
-            context.load_cert_chain(files)
-        plain = socket.create_connection(("127.0.0.1", int(port)), timeout=10)
-        self.socket = context.wrap_socket(plain, server_hostname=self.host)
-
-    def connect(self, client_id):
-        """Whether the client is let in."""
-        identity = client_id.encode()
-        variable = b"\x00\x04MQTT\x04\x02\x00\x3c" + len(identity).to_bytes(2, "big") + identity
-        try:
-            self.socket.sendall(b"\x10" + bytes([len(variable)]) + variable)
-            return self.socket.recv(4) == b"\x20\x02\x00\x00"
-        except (ssl.SSLError, ConnectionError):
-            return False
-
-    def publish(self, topic):
-        """Whether the message is taken."""
-        payload = len(topic).to_bytes(2, "big") + topic.encode() + b"\x00\x01" + b"hello"
-        self.socket.sendall(b"\x32" + bytes([len(payload)]) + payload)
-        try:
-            return self.socket.recv(4) == b"\x40\x02\x00\x01"
-        except (ssl.SSLError, ConnectionError):
-            return False
 
 
 @pytest.fixture
