@@ -4,13 +4,15 @@ use clap::{Parser, Subcommand};
 use countersign::{Group, Origin, PackageName, Profile};
 use url::Url;
 
-use crate::token_args::Token;
+#[cfg(feature = "operator")]
+use crate::ca_args::Ca;
+use crate::{device_args::Devices, token_args::Token};
 
 /// Proves that this machine holds its group's pool, or an ssh key, and receives what policy allows.
 ///
 /// Exit codes: 0 done; 1 a file or the system failed; 2 wrong usage; 3 material is missing, damaged, open to others or
 /// theirs, or cannot be pulled or published, or the ssh-agent or its key is missing or does not sign; 4 the broker refused the request,
-/// or a token is not valid; 5 policy does not allow it; 6 there is no such thing; 7 the broker cannot be reached or cannot
+/// a token is not valid, or a thing is in the way; 5 policy does not allow it; 6 there is no such thing; 7 the broker cannot be reached or cannot
 /// answer; 8 the answer is not the broker's.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
@@ -27,6 +29,9 @@ pub(crate) enum Command {
     ConsoleUrl(ConsoleUrl),
     Publish(Publish),
     Token(Token),
+    Device(Devices),
+    #[cfg(feature = "operator")]
+    Ca(Ca),
 }
 
 /// Fetch the group's manifest and pool, and store them with mode 0600.
@@ -144,7 +149,7 @@ pub(crate) struct Publish {
     pub(crate) common: Common,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Common {
     /// The group that this machine belongs to. Not needed where there is material of one group alone.
     #[arg(long, env = "COUNTERSIGN_GROUP")]
@@ -157,7 +162,7 @@ pub(crate) struct Common {
     pub(crate) broker: Broker,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Broker {
     /// Folder of the material [default: $XDG_STATE_HOME/countersign or ~/.local/state/countersign].
     #[arg(long, env = "COUNTERSIGN_MATERIAL", value_name = "FOLDER")]

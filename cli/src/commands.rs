@@ -8,8 +8,11 @@ use countersign::{
     AccessKey, AwsCredentials, Client, Console, Error, Grant, Group, MaterialDir, Secret, SecretGrant, Want,
 };
 
+#[cfg(feature = "operator")]
+use crate::ca_commands;
 use crate::{
     args::{Args, Command, Common, Configure, ConsoleUrl, Get, Publish, Pull},
+    device_commands,
     token_args::Token,
     token_commands,
 };
@@ -22,6 +25,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         Command::ConsoleUrl(console_url) => self::console_url(console_url).await,
         Command::Publish(publish) => self::publish(publish).await,
         Command::Token(Token { command }) => token_commands::run(command).await,
+        Command::Device(devices) => device_commands::run(devices.command).await,
+        #[cfg(feature = "operator")]
+        Command::Ca(ca) => ca_commands::run(ca.command).await,
     }
 }
 
@@ -133,4 +139,22 @@ pub(crate) fn print(bytes: &[u8]) -> Result<(), Error> {
         .and_then(|()| if newline { out.write_all(b"\n") } else { Ok(()) })
         .and_then(|()| out.flush())
         .map_err(|source| Error::File { action: "write", path: PathBuf::from("standard output"), source })
+}
+
+/// Writes JSON to standard output.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(value).expect("JSON serializes");
+    // What JSON may hold as it is, and a terminal would obey.
+    let plain = |character: char| match character {
+        '\n' => "\n".to_owned(),
+        control if control.is_control() => format!("\\u{:04x}", u32::from(control)),
+        other => other.to_string(),
+    };
+    print(text.chars().map(plain).collect::<String>().as_bytes())
+}
+
+/// Writes a line to standard error.
+#[expect(clippy::print_stderr, reason = "a command reports on standard error")]
+pub(crate) fn tell(line: &str) {
+    eprintln!("{line}");
 }

@@ -2,7 +2,7 @@ use std::{io, path::PathBuf};
 
 use protocol::{ClientError, DenialCode};
 
-use crate::TokenError;
+use crate::{DeviceError, TokenError};
 
 const NPM_HINT: &str =
     "check the package's name, NPM_REGISTRY (https) and NPM_TOKEN, and that the token may see the package";
@@ -135,6 +135,13 @@ pub enum Error {
     /// There is no token, or none that is valid.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// A device was not provisioned, read, changed or deleted.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A CA was not registered.
+    #[cfg(feature = "operator")]
+    #[error(transparent)]
+    Ca(#[from] crate::CaError),
     /// No HTTP client could be made.
     #[error("cannot set up HTTP")]
     Http(#[source] reqwest::Error),
@@ -197,6 +204,9 @@ impl Error {
             Self::Protocol(_) => "fetch the material again: countersign pull".into(),
             Self::Url => "it begins with https://; see --url, and BROKER_URL of the deployment".into(),
             Self::Token(error) => error.hint(),
+            Self::Device(error) => error.hint(),
+            #[cfg(feature = "operator")]
+            Self::Ca(error) => error.hint(),
             Self::Http(_) => "check that this system has CA certificates; SSL_CERT_FILE names a bundle".into(),
         }
     }
@@ -215,6 +225,9 @@ impl Error {
                 ClientError::PoolMismatch | ClientError::PoolUnreadable(_) | ClientError::InvalidServerKey,
             ) => 3,
             Self::Token(error) => error.exit_code(),
+            Self::Device(error) => error.exit_code(),
+            #[cfg(feature = "operator")]
+            Self::Ca(error) => error.exit_code(),
             Self::Refused { .. } => 4,
             Self::Denied { code: DenialCode::Denied, .. } => 5,
             Self::Denied { code: DenialCode::NotFound, .. } => 6,

@@ -1,5 +1,5 @@
 //! Countersign's client: proves that this machine holds its group's pool, and receives what policy allows; or gets an access
-//! token for a key of the ssh-agent, by [`TokenClient`].
+//! token for a key of the ssh-agent, by [`TokenClient`], and provisions devices with it, by [`DeviceClient`].
 //!
 //! ```no_run
 //! use countersign::{Client, Group, Grant, MaterialDir, Want};
@@ -20,8 +20,21 @@
 mod agent;
 mod bearer_token;
 mod broker_url;
+#[cfg(feature = "operator")]
+mod ca_error;
+#[cfg(feature = "operator")]
+mod ca_files;
+#[cfg(feature = "operator")]
+mod ca_registration;
+mod certificate_file;
 mod client;
 mod console;
+mod device_answer;
+mod device_client;
+mod device_error;
+mod device_files;
+mod device_name;
+mod device_order;
 mod error;
 mod material;
 mod network_order;
@@ -37,14 +50,29 @@ pub use access_token::{Claims, Fingerprint, KeySet, Lifetime, Network, NetworkNa
 pub use agent::{Agent, AgentKey};
 pub use bearer_token::BearerToken;
 pub use broker_url::BrokerUrl;
+#[cfg(feature = "operator")]
+pub use ca_error::CaError;
+#[cfg(feature = "operator")]
+pub use ca_files::CaFiles;
+#[cfg(feature = "operator")]
+pub use ca_registration::{CaRegistration, RegisteredNow};
+pub use certificate_file::CertificateFile;
 pub use client::Client;
 pub use console::Console;
+pub use device_answer::{BulkTask, Device, DeviceCertificate, DeviceGroup, DevicePolicy, Provisioned};
+pub use device_client::DeviceClient;
+pub use device_error::{BrokerSaid, DeviceError, Ordered};
+pub use device_files::{DeviceFiles, ReservedKey};
+pub use device_name::{InvalidName, TaskId, ThingName};
+pub use device_order::{BulkOrder, CertificateOrder, CertificateSubject, DeviceOrder, TemplateChoice};
 pub use error::Error;
 pub use material::{Material, MaterialDir, StoredMaterial};
 pub use network_order::NetworkOrder;
 pub use npm::{PackageName, Publication};
 pub use origin::{InvalidOrigin, Origin};
+pub use pki::{Authority, Certificate, Csr, DeviceKey, KeyKind, PkiError, PublicKey, Subject, SubjectFields};
 pub use pool_file::PoolFile;
+pub use ports::CertificateStatus;
 pub use profile::{AccessKey, InvalidProfile, Profile};
 pub use protocol::{
     AccessToken, Answer, AwsCredentials, Denial, DenialCode, Grant, Group, Manifest, Pool, Secret, SecretGrant,

@@ -1,7 +1,17 @@
 //! The command `countersign`.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
 mod args;
+#[cfg(feature = "operator")]
+mod ca_args;
+#[cfg(feature = "operator")]
+mod ca_commands;
 mod commands;
+mod device_args;
+mod device_commands;
+mod provision_command;
+mod subject_args;
 mod token_args;
 mod token_commands;
 

@@ -16,6 +16,19 @@ pub(crate) struct Reply {
     pub(crate) request_id: String,
     pub(crate) body: Secret<Vec<u8>>,
     pub(crate) date: Option<String>,
+    /// How long the broker wants to be left alone.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// Why there is no answer to a request.
+pub(crate) enum NoReply {
+    /// It was not reached, the connection broke, or it took too long.
+    Lost(reqwest::Error),
+    /// It is larger than its reader takes.
+    TooLarge {
+        /// Its status.
+        status: u16,
+    },
 }
 
 /// How a try failed.
@@ -46,22 +59,32 @@ impl Reply {
     }
 }
 
-/// Sends a request and waits for the answer, whose body is at most `limit` bytes. Throttling, server errors and network
-/// errors are worth another try.
-pub(crate) async fn send(request: RequestBuilder, limit: usize, tries: u32) -> Result<Reply, Failed> {
-    let unreachable = |source| Failed::Again(Error::Unreachable { tries, source }, None);
-    let response = request.timeout(ANSWER_TIMEOUT).send().await.map_err(unreachable)?;
+/// Sends a request once and waits for the answer, whatever its status, whose body is at most `limit` bytes.
+pub(crate) async fn receive(request: RequestBuilder, limit: usize, within: Duration) -> Result<Reply, NoReply> {
+    let response = request.timeout(within).send().await.map_err(NoReply::Lost)?;
     let status = response.status();
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let request_id = text("x-request-id").unwrap_or_else(|| "unknown".to_owned());
     let date = text("date");
-    if is_worth_another(status.as_u16()) {
-        let asked_for = text("retry-after").and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
-        return Err(Failed::Again(Error::Unavailable { status: status.as_u16(), tries }, asked_for));
+    let retry_after = text("retry-after").and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+    let body = http::body(response, limit).await.map_err(NoReply::Lost)?;
+    let body = Secret::new(body.ok_or(NoReply::TooLarge { status: status.as_u16() })?);
+    Ok(Reply { status, request_id, body, date, retry_after })
+}
+
+/// Sends a request and waits for the answer, whose body is at most `limit` bytes. Throttling, server errors and network
+/// errors are worth another try.
+pub(crate) async fn send(request: RequestBuilder, limit: usize, tries: u32) -> Result<Reply, Failed> {
+    let unavailable = |status, asked_for| Failed::Again(Error::Unavailable { status, tries }, asked_for);
+    match receive(request, limit, ANSWER_TIMEOUT).await {
+        Ok(reply) if is_worth_another(reply.status.as_u16()) => {
+            Err(unavailable(reply.status.as_u16(), reply.retry_after))
+        }
+        Ok(reply) => Ok(reply),
+        Err(NoReply::TooLarge { status }) if is_worth_another(status) => Err(unavailable(status, None)),
+        Err(NoReply::TooLarge { status }) => Err(Error::Unexpected { status }.into()),
+        Err(NoReply::Lost(source)) => Err(Failed::Again(Error::Unreachable { tries, source }, None)),
     }
-    let body = http::body(response, limit).await.map_err(unreachable)?;
-    let body = body.ok_or(Error::Unexpected { status: status.as_u16() })?;
-    Ok(Reply { status, request_id, body: Secret::new(body), date })
 }
 
 /// Tries until there is an answer, or another try is not worth it.

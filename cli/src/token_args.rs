@@ -42,14 +42,22 @@ pub(crate) enum TokenCommand {
 ///   countersign token get --group web
 ///   countersign token get --header | curl -H @- https://service.example.com/things
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment, mut_arg("group", |group| group.help("The group that the token is for")))]
+#[command(verbatim_doc_comment)]
 pub(crate) struct TokenGet {
-    /// Fingerprint of the ssh key, as `ssh-add -l` shows it. COUNTERSIGN_KEY names it as well.
-    #[arg(long, value_name = "FINGERPRINT")]
-    pub(crate) key: Option<Fingerprint>,
     /// Print the header that the token is used in: `Authorization: Bearer TOKEN`.
     #[arg(long)]
     pub(crate) header: bool,
+    #[command(flatten)]
+    pub(crate) access: Access,
+}
+
+/// Whose access token it is to be, and how fresh.
+#[derive(Clone, Debug, clap::Args)]
+#[command(mut_arg("group", |group| group.help("The group that the token is for")))]
+pub(crate) struct Access {
+    /// Fingerprint of the ssh key, as `ssh-add -l` shows it. COUNTERSIGN_KEY names it as well.
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub(crate) key: Option<Fingerprint>,
     /// Get a new token, whatever is kept.
     #[arg(long)]
     pub(crate) fresh: bool,

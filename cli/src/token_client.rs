@@ -280,7 +280,7 @@ mod tests {
 
     fn reply(status: u16, body: &str) -> Reply {
         let status = StatusCode::from_u16(status).unwrap();
-        Reply { status, request_id: "request".into(), body: Secret::new(body.into()), date: None }
+        Reply { status, request_id: "request".into(), body: Secret::new(body.into()), date: None, retry_after: None }
     }
 
     fn keys_of(key: &SigningKey) -> KeySet {

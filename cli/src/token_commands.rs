@@ -1,9 +1,9 @@
 use std::{
     collections::BTreeSet,
     env,
-    io::{IsTerminal as _, Read as _, stderr, stdin},
+    io::{IsTerminal as _, Read, stderr, stdin},
     net::{IpAddr, Ipv4Addr},
-    path::PathBuf,
+    path::Path,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -16,8 +16,8 @@ use ports::{Clock as _, SystemClock};
 
 use crate::{
     args::{Broker, Common, state_folder},
-    commands::{one, print, usage},
-    token_args::{TokenCommand, TokenGet, TokenIssue, TokenKeys, TokenShow, TokenVerify},
+    commands::{one, print, print_json, tell, usage},
+    token_args::{Access, TokenCommand, TokenGet, TokenIssue, TokenKeys, TokenShow, TokenVerify},
 };
 
 /// The end of what has a year of four digits, Unix time in seconds.
@@ -36,26 +36,23 @@ pub(crate) async fn run(command: TokenCommand) -> Result<(), Error> {
     }
 }
 
-async fn get(TokenGet { key, header, fresh, common }: TokenGet) -> Result<(), Error> {
-    let token = match (key, common.group.clone()) {
-        (None, Some(group)) => of_group(&group, fresh, common).await?,
-        (key, _) => of_key(key.or_else(key_of_environment), fresh, &common.broker).await?,
-    };
-    print_token(&token, header)
+async fn get(TokenGet { header, access }: TokenGet) -> Result<(), Error> {
+    print_token(&token(access).await?, header)
+}
+
+/// The kept or new token that these options ask for.
+pub(crate) async fn token(Access { key, fresh, common }: Access) -> Result<BearerToken, Error> {
+    match (key, common.group.clone()) {
+        (None, Some(group)) => of_group(&group, fresh, common).await,
+        (key, _) => of_key(key.or_else(key_of_environment), fresh, &common.broker).await,
+    }
 }
 
 fn show(TokenShow { token, json, broker }: TokenShow) -> Result<(), Error> {
     let token = BearerToken::read(given_or_kept(token, &broker)?).ok_or(TokenError::NotAToken)?;
     if json {
         tell("nothing of this is verified");
-        let claims = serde_json::to_string_pretty(&token.claims_json()).expect("JSON serializes");
-        // What JSON may hold as it is, and a terminal would obey.
-        let plain = |character: char| match character {
-            '\n' => "\n".to_owned(),
-            control if control.is_control() => format!("\\u{:04x}", u32::from(control)),
-            other => other.to_string(),
-        };
-        return print(claims.chars().map(plain).collect::<String>().as_bytes());
+        return print_json(&token.claims_json());
     }
     let claims = token.claims();
     let scope = claims.scope.to_string();
@@ -182,15 +179,25 @@ fn given_or_kept(token: Option<Secret<String>>, broker: &Broker) -> Result<Secre
         let kept = kept.ok_or_else(|| TokenError::NoToken { url: url.to_string() })?;
         return Ok(Secret::new(kept.expose().to_owned()));
     };
-    if token.expose() != "-" {
-        return Ok(token);
-    }
+    if token.expose() == "-" { token_of(stdin().lock(), Path::new("standard input")) } else { Ok(token) }
+}
+
+/// A token that stands alone in what is read.
+pub(crate) fn token_of(from: impl Read, path: &Path) -> Result<Secret<String>, Error> {
     let mut bytes = Vec::with_capacity(MAX_INPUT_BYTES);
-    let read = stdin().lock().take(MAX_INPUT_BYTES as u64).read_to_end(&mut bytes);
+    let read = from.take(MAX_INPUT_BYTES as u64).read_to_end(&mut bytes);
     let bytes = Secret::new(bytes);
-    read.map_err(|source| Error::File { action: "read", path: PathBuf::from("standard input"), source })?;
+    read.map_err(|source| Error::File { action: "read", path: path.to_owned(), source })?;
     let token = str::from_utf8(bytes.expose()).map_err(|_| TokenError::NotAToken)?;
     Ok(Secret::new(token.trim().to_owned()))
+}
+
+/// The url of the broker that such a token is for: the given one, else the group's, else that of the material that was pulled.
+pub(crate) fn url_for(Access { key, common, .. }: &Access) -> Result<BrokerUrl, Error> {
+    match (&common.broker.url, key, &common.group) {
+        (None, None, Some(group)) => MaterialDir::new(common.broker.folder()).manifest(group)?.url.parse(),
+        _ => url(&common.broker),
+    }
 }
 
 /// The broker's url: the given one, else that of the material that was pulled.
@@ -224,11 +231,6 @@ fn print_token(token: &BearerToken, header: bool) -> Result<(), Error> {
 fn ask_for_touch(key: &SshKey) {
     let comment = key.comment().replace(char::is_control, "?");
     tell(&format!("touch the security key: {} {comment}", key.fingerprint()));
-}
-
-#[expect(clippy::print_stderr, reason = "a command reports on standard error")]
-fn tell(line: &str) {
-    eprintln!("{line}");
 }
 
 fn time(unix_seconds: u64) -> String {

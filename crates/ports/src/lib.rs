@@ -5,6 +5,7 @@
 //! of a [`FolderSource`] what the files of a folder say.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod ca_registration;
 mod cached;
 mod clock;
 mod device_certificate;
@@ -27,6 +28,7 @@ mod settings;
 mod thing;
 mod thing_registration;
 
+pub use ca_registration::{RegisterCa, WriteSecureParameter};
 pub use cached::{Cached, MAX_AGE, MAX_STALE, RETRY_AFTER, Source};
 pub use clock::{Clock, SystemClock};
 pub use device_certificate::{
