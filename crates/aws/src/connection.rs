@@ -51,6 +51,26 @@ impl Connection {
             .build();
         Self(self.0.to_builder().timeout_config(timeouts).build())
     }
+
+    /// The same with [`UNHURRIED`] for a call and all its tries.
+    #[cfg(feature = "acmpca")]
+    pub(crate) fn unhurried(&self) -> Self {
+        Self(self.0.to_builder().timeout_config(unhurried()).build())
+    }
+}
+
+/// Time for a call that makes the service sign or write many things, and that is not to be asked again beside itself. Leaves
+/// room for two in the half minute after which API Gateway gives up on a function.
+#[cfg(any(feature = "acmpca", feature = "iot"))]
+const UNHURRIED: Duration = Duration::from_secs(10);
+
+#[cfg(any(feature = "acmpca", feature = "iot"))]
+pub(crate) fn unhurried() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(UNHURRIED)
+        .operation_timeout(UNHURRIED)
+        .build()
 }
 
 fn defaults() -> ConfigLoader {
@@ -75,9 +95,9 @@ type SdkError<E> = aws_smithy_runtime_api::client::result::SdkError<E, aws_smith
 /// Sorts what an SDK reports by the service's error code. The cause keeps code and message, which hold names and no
 /// values; the raw response, which may hold a secret, is dropped.
 pub(crate) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Fault {
-    let (code, message) = (error.code(), error.message().unwrap_or_default());
+    let code = error.code();
     let cause = match (code, error) {
-        (Some(code), _) => format!("{code}: {message}"),
+        (Some(code), _) => told(code, error),
         (None, SdkError::TimeoutError(_)) => "no answer in time".to_owned(),
         (None, SdkError::DispatchFailure(failure)) => {
             failure.as_connector_error().map_or_else(|| "request not sent".to_owned(), |error| chain(error))
@@ -91,16 +111,48 @@ pub(crate) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<
         "NoSuchKey" | "NotFound" | "ResourceNotFoundException" | "ParameterNotFound" | "InvalidRequestException" => {
             Fault::Missing
         }
-        "PreconditionFailed" | "ConditionalRequestConflict" | "ResourceExistsException" => Fault::Conflict,
-        "AccessDenied" | "AccessDeniedException" => Fault::Forbidden(cause.into()),
+        "PreconditionFailed"
+        | "ConditionalRequestConflict"
+        | "ResourceExistsException"
+        | "ResourceAlreadyExistsException"
+        | "CertificateConflictException"
+        | "CertificateStateException"
+        | "ConflictingResourceUpdateException"
+        | "DeleteConflictException"
+        | "TaskAlreadyExistsException"
+        | "VersionConflictException" => Fault::Conflict,
+        "CertificateValidationException"
+        | "InvalidArgsException"
+        | "InvalidArnException"
+        | "MalformedCSRException"
+        | "MalformedPolicyException"
+        | "RegistrationCodeValidationException"
+        | "ResourceRegistrationFailureException" => Fault::Invalid(cause.into()),
+        "AccessDenied" | "AccessDeniedException" | "UnauthorizedException" => Fault::Forbidden(cause.into()),
         "SlowDown"
         | "Throttling"
         | "ThrottlingException"
         | "TooManyRequestsException"
         | "RequestLimitExceeded"
         | "ProvisionedThroughputExceededException" => Fault::Throttled(cause.into()),
+        // With the rest LimitExceededException, an account's quota: no waiting brings it back, and no caller mends it. As a
+        // failure it is seen by whoever can have it raised.
         _ => Fault::Unavailable(cause.into()),
     }
+}
+
+/// [`fault`] for AWS IoT and AWS Private CA, where these codes say that the request is wrong. Elsewhere the first means a secret
+/// that is to be deleted, and the second a mistake of this program.
+#[cfg(any(feature = "acmpca", feature = "iot"))]
+pub(crate) fn request_fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Fault {
+    match error.code() {
+        Some(code @ ("InvalidRequestException" | "ValidationException")) => Fault::Invalid(told(code, error).into()),
+        _ => fault(error),
+    }
+}
+
+fn told(code: &str, error: &impl ProvideErrorMetadata) -> String {
+    format!("{code}: {}", error.message().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -117,11 +169,13 @@ mod tests {
         SdkError::service_error(error, aws_smithy_runtime_api::http::Response::new(status, body))
     }
 
+    type Is = fn(&Fault) -> bool;
+
     #[test]
     fn error_codes_of_the_services_are_sorted() {
-        type Is = fn(&Fault) -> bool;
         let missing: Is = |fault| matches!(fault, Fault::Missing);
         let conflict: Is = |fault| matches!(fault, Fault::Conflict);
+        let invalid: Is = |fault| matches!(fault, Fault::Invalid(_));
         let forbidden: Is = |fault| matches!(fault, Fault::Forbidden(_));
         let throttled: Is = |fault| matches!(fault, Fault::Throttled(_));
         let unavailable: Is = |fault| matches!(fault, Fault::Unavailable(_));
@@ -133,19 +187,55 @@ mod tests {
             ("PreconditionFailed", conflict),
             ("ConditionalRequestConflict", conflict),
             ("ResourceExistsException", conflict),
+            ("ResourceAlreadyExistsException", conflict),
+            ("CertificateConflictException", conflict),
+            ("CertificateStateException", conflict),
+            ("ConflictingResourceUpdateException", conflict),
+            ("DeleteConflictException", conflict),
+            ("TaskAlreadyExistsException", conflict),
+            ("VersionConflictException", conflict),
+            ("CertificateValidationException", invalid),
+            ("InvalidArgsException", invalid),
+            ("InvalidArnException", invalid),
+            ("MalformedCSRException", invalid),
+            ("MalformedPolicyException", invalid),
+            ("RegistrationCodeValidationException", invalid),
+            ("ResourceRegistrationFailureException", invalid),
             ("AccessDenied", forbidden),
             ("AccessDeniedException", forbidden),
+            ("UnauthorizedException", forbidden),
             ("SlowDown", throttled),
             ("ThrottlingException", throttled),
             ("ProvisionedThroughputExceededException", throttled),
             ("InternalServiceError", unavailable),
             ("ExpiredTokenException", unavailable),
+            ("LimitExceededException", unavailable),
+            ("ValidationException", unavailable),
             ("AnythingElse", unavailable),
         ] {
             let fault = fault(&answered(code));
             assert!(is(&fault), "{code}: {fault:?}");
             assert!(!format!("{fault:?}").contains("secret"), "{code}");
         }
+    }
+
+    #[test]
+    #[cfg(any(feature = "acmpca", feature = "iot"))]
+    fn a_wrong_request_of_iot_or_private_ca_is_invalid() {
+        for (code, is) in [
+            ("InvalidRequestException", (|fault| matches!(fault, Fault::Invalid(_))) as Is),
+            ("ValidationException", |fault| matches!(fault, Fault::Invalid(_))),
+            ("ResourceRegistrationFailureException", |fault| matches!(fault, Fault::Invalid(_))),
+            ("ResourceNotFoundException", |fault| matches!(fault, Fault::Missing)),
+            ("ThrottlingException", |fault| matches!(fault, Fault::Throttled(_))),
+            ("UnauthorizedException", |fault| matches!(fault, Fault::Forbidden(_))),
+            ("InternalFailureException", |fault| matches!(fault, Fault::Unavailable(_))),
+        ] {
+            let fault = request_fault(&answered(code));
+            assert!(is(&fault), "{code}: {fault:?}");
+        }
+        let fault = request_fault(&answered("InvalidRequestException"));
+        assert_eq!(chain(&fault), "refused by the service: InvalidRequestException: of a name");
     }
 
     #[test]

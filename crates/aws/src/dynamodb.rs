@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, ReturnValue},
 };
 use aws_smithy_types::Blob;
-use ports::{Fault, Ledger, Row, SpendError, TakeRow};
+use ports::{Fault, Ledger, ReadRow, Row, SpendError, TakeRow};
 use protocol::{Random as _, SystemRandom};
 
 use crate::{Connection, connection::fault};
@@ -57,12 +57,25 @@ impl Ledger for DynamoDbLedger {
     }
 }
 
+impl ReadRow for DynamoDbLedger {
+    /// `dynamodb:GetItem`. Attributes that are no texts are left out.
+    async fn row(&self, key: &str) -> Result<Option<BTreeMap<String, String>>, Fault> {
+        let get = self.client.get_item().table_name(&self.table).key("pk", AttributeValue::S(key.to_owned()));
+        let found = get.consistent_read(true).send().await.map_err(|error| fault(&error))?;
+        Ok(found.item.map(texts))
+    }
+}
+
 impl TakeRow for DynamoDbLedger {
     /// `dynamodb:DeleteItem`. Attributes that are no texts are left out.
     async fn take(&self, key: &str) -> Result<Option<BTreeMap<String, String>>, Fault> {
         let delete = self.client.delete_item().table_name(&self.table).key("pk", AttributeValue::S(key.to_owned()));
         let deleted = delete.return_values(ReturnValue::AllOld).send().await.map_err(|error| fault(&error))?;
-        let texts = |(name, value)| if let AttributeValue::S(value) = value { Some((name, value)) } else { None };
-        Ok(deleted.attributes.map(|attributes| attributes.into_iter().filter_map(texts).collect()))
+        Ok(deleted.attributes.map(texts))
     }
+}
+
+fn texts(attributes: HashMap<String, AttributeValue>) -> BTreeMap<String, String> {
+    let text = |(name, value)| if let AttributeValue::S(value) = value { Some((name, value)) } else { None };
+    attributes.into_iter().filter_map(text).collect()
 }

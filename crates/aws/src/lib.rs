@@ -2,10 +2,16 @@
 //!
 //! No other crate names an `aws-sdk-*`. Credentials, region and endpoint come from where the AWS SDKs look for them.
 
+#[cfg(feature = "acmpca")]
+mod acmpca;
+#[cfg(feature = "ca-registration")]
+mod ca_registration;
 mod connection;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
 mod http;
+#[cfg(feature = "iot")]
+mod iot;
 #[cfg(feature = "lambda")]
 mod lambda;
 #[cfg(feature = "s3")]
@@ -17,9 +23,15 @@ mod ssm;
 #[cfg(feature = "sts")]
 mod sts;
 
+#[cfg(feature = "acmpca")]
+pub use acmpca::PrivateCas;
+#[cfg(feature = "ca-registration")]
+pub use ca_registration::CaRegistry;
 pub use connection::Connection;
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoDbLedger;
+#[cfg(feature = "iot")]
+pub use iot::Iot;
 #[cfg(feature = "lambda")]
 pub use lambda::Lambda;
 #[cfg(feature = "s3")]
