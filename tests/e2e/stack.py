@@ -47,12 +47,26 @@ class Stack:
     def put_policy(self, text, name="web.cedar"):
         self.s3.put_object(Bucket=self.bucket, Key=f"policies/{name}", Body=text.encode())
 
-    def restart(self, function="exchange"):
-        """Makes the next request a cold start."""
-        name = f"{STACK}-{function}"
+    def function(self, name):
+        return f"{STACK}-{name}"
+
+    def restart(self, function="exchange", **changes):
+        """Makes the next request a cold start, with these variables changed; gives what they were."""
+        name = self.function(function)
         variables = self.lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-        variables["RESTARTED"] = str(time.time_ns())
+        before = {variable: variables.get(variable, "") for variable in changes}
+        variables |= changes | {"RESTARTED": str(time.time_ns())}
         self.lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+        return before
+
+    @contextlib.contextmanager
+    def configured(self, function, **changes):
+        """The function with these variables, and from cold."""
+        before = self.restart(function, **changes)
+        try:
+            yield
+        finally:
+            self.restart(function, **before)
 
     def manifest(self, group="web"):
         return json.loads(self.s3.get_object(Bucket=self.bucket, Key=f"groups/{group}/manifest.json")["Body"].read())

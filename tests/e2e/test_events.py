@@ -25,6 +25,16 @@ EXPECTED = {
     "token/whoami.json": 200,
     "issue/network.json": None,
     "authorize/refused.json": None,
+    "provision/provision.json": 201,
+    "provision/denied.json": 403,
+    "provision/no_token.json": 401,
+    "provision/refused.json": 400,
+    "provision/unknown_template.json": 400,
+    "provision/get.json": 404,
+    "provision/delete.json": 404,
+    "provision/status.json": 404,
+    "provision/bulk.json": 201,
+    "provision/task.json": 404,
 }
 
 
@@ -33,7 +43,7 @@ def test_every_event_has_its_expectation():
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_the_deployed_function_answers_the_event(stack, name):
+def test_the_deployed_function_answers_the_event(stack, factory, name):
     function = name.split("/")[0]
     event = json.loads((EVENTS / name).read_text())
     if name == "token/nonce.json":

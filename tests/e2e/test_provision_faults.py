@@ -1,0 +1,118 @@
+"""AWS throttling and failing while devices are made: a proxy between the deployed function and the local AWS."""
+
+import pytest
+
+import proxy
+from authority import certificate_id
+from interference import Interference, interfering
+from provisioning import new_name
+
+
+@pytest.fixture(scope="module", autouse=True)
+def endpoint(factory):
+    with proxy.running(Interference) as url, factory.stack.configured("provision", ENDPOINT_URL=url):
+        yield
+
+
+@pytest.fixture(scope="module")
+def group(factory):
+    """The path of a group that has a template assigned."""
+    name = new_name("g")
+    factory.iot.create_thing_group(thingGroupName=name)
+    factory.put_template("assignments", {name: "sensor"})
+    return f"/{name}"
+
+
+def bring(factory):
+    return {"certificatePem": factory.ca.sign(factory.device().csr)}
+
+
+def by_group(factory, group):
+    body = {"groupPath": group, "parameters": {"ThingName": new_name()}, "cdfProvisioningParameters": factory.order()}
+    return factory.things.send("POST", "/things", body)
+
+
+def made(template, order):
+    return lambda factory, _: factory.things.provision(template, new_name(), order and order(factory))
+
+
+ORDERS = {
+    "sensor": made("sensor", lambda factory: factory.order()),
+    "aws": made("aws", None),
+    "brought": made("brought", bring),
+    "by group": by_group,
+}
+# The calls of each kind of order; those up to and with the first that makes a certificate leave nothing to be undone.
+CALLS = [
+    ("sensor", "GetObject"), ("sensor", "DescribeCACertificate"), ("sensor", "GetParameter"), ("sensor", "PutItem"),
+    ("sensor", "RegisterThing"), ("aws", "CreateKeysAndCertificate"), ("aws", "PutItem"), ("aws", "RegisterThing"),
+    ("brought", "RegisterCertificateWithoutCA"), ("brought", "RegisterThing"), ("by group", "DescribeThingGroup"),
+]
+EXPECTED = {"throttles": 429, "fails": 503}
+
+
+@pytest.mark.parametrize("manner", EXPECTED)
+@pytest.mark.parametrize("order, operation", CALLS)
+def test_what_throttles_or_fails_is_told_and_may_be_asked_again(factory, group, order, operation, manner):
+    # What the function remembers would spare it the call.
+    factory.stack.restart("provision")
+    with interfering(**{operation: manner}) as seen:
+        status, headers, answer = ORDERS[order](factory, group)
+    assert operation in seen
+    assert (status, int(headers["Retry-After"]) > 0) == (EXPECTED[manner], True), answer
+    assert answer["error"] and "interference" not in str(answer)
+    if "certificateId" in answer:
+        assert answer["undone"] is True and factory.certificate(answer["certificateId"]) is None
+    status, _, answer = ORDERS[order](factory, group)
+    assert status == 201, answer
+
+
+@pytest.mark.parametrize("order", ["sensor", "aws", "brought"])
+def test_a_registration_whose_answer_is_lost_is_undone(factory, group, order):
+    with interfering(RegisterThing="loses its answer"):
+        status, _, answer = ORDERS[order](factory, group)
+    assert (status, answer["undone"]) == (503, True), answer
+    assert factory.certificate(answer["certificateId"]) is None
+
+
+def test_a_registration_that_fails_in_the_middle_is_undone(factory):
+    status, _, answer = factory.things.provision("broken", name := new_name(), factory.order())
+    assert (status, answer["undone"]) == (400, True), answer
+    assert factory.certificate(answer["certificateId"]) is None
+    with pytest.raises(factory.iot.exceptions.ResourceNotFoundException):
+        factory.iot.describe_thing(thingName=name)
+
+
+@pytest.mark.parametrize("step", [
+    "ListAttachedPolicies", "DetachPolicy", "ListPrincipalThings", "DetachThingPrincipal", "UpdateCertificate",
+    "DeleteCertificate"])
+@pytest.mark.parametrize("order", ["sensor", "aws"])
+def test_what_could_not_be_undone_is_said_so_and_is_in_the_ledger(factory, group, order, step):
+    with interfering(RegisterThing="loses its answer", **{step: "fails"}) as seen:
+        status, headers, answer = ORDERS[order](factory, group)
+    assert step in seen
+    assert (status, answer["undone"]) == (503, False), answer
+    identifier = answer["certificateId"]
+    assert "Item" in factory.stack.ledger.get_item(Key={"pk": f"device#{identifier}"})
+    # Whatever else failed: who has the key cannot get in, where AWS IoT could be told so.
+    if step not in ("UpdateCertificate",):
+        assert factory.certificate(identifier)["status"] == "INACTIVE"
+    [audit] = [line for line in factory.stack.events(headers["x-request-id"], "provision") if line["target"] == "audit"]
+    assert identifier in str(audit) and audit["outcome"] == "failed"
+
+
+def test_a_ledger_that_refuses_keeps_a_certificate_from_being_registered(factory, group):
+    with interfering(PutItem="fails") as seen:
+        status, _, answer = ORDERS["sensor"](factory, group)
+    assert status == 503 and "PutItem" in seen
+    before = {found["certificateId"] for found in factory.iot.list_certificates(pageSize=250)["certificates"]}
+    assert answer.get("certificateId") not in before
+
+
+def test_a_certificate_that_was_brought_can_be_brought_again(factory):
+    order = bring(factory)
+    with interfering(RegisterThing="fails"):
+        status, _, answer = factory.things.provision("brought", name := new_name(), order)
+    assert (status, answer["undone"]) == (503, True), answer
+    assert factory.things.provision("brought", name, order).status == 201
+    assert factory.certificate(certificate_id(order["certificatePem"]))["status"] == "ACTIVE"
