@@ -32,9 +32,8 @@ pub struct PrivateCas {
 impl PrivateCas {
     /// A client; the endpoint is a local AWS Private CA that is elsewhere than the rest of the local AWS.
     #[must_use]
-    pub fn new(connection: &Connection, endpoint_url: Option<String>) -> Self {
-        let sts = Sts::new(connection.clone());
-        Self { connection: connection.unhurried(), endpoint_url, sts, own: OnceLock::new() }
+    pub fn new(connection: Connection, endpoint_url: Option<String>) -> Self {
+        Self { connection: connection.unhurried(), endpoint_url, sts: Sts::new(connection), own: OnceLock::new() }
     }
 
     fn config(&self) -> Builder {
