@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 import ssh
-from provisioning import factory  # noqa: F401, a fixture
+from provisioning import built, factory  # noqa: F401, fixtures
 from registry import npm, registry  # noqa: F401, fixtures
 from stack import Stack
 

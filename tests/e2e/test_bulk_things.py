@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import time
 import urllib.request
 
 import pytest
@@ -12,23 +11,6 @@ from interference import Interference, interfering
 from provisioning import Things, new_name
 
 ROWS, BAD = 1000, 10
-
-
-def start(factory, rows, template="label", **more):
-    return factory.things.send("POST", "/bulkthings", {"provisioningTemplateId": template, "parameters": rows} | more)
-
-
-def ended(factory, task, seconds=300):
-    """What a task answers when it has ended."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        status, headers, answer = factory.things.send("GET", f"/bulkthings/{task}")
-        assert status == 200, answer
-        if answer["status"] in ("Completed", "Failed", "Cancelled"):
-            assert headers["Cache-Control"] == "no-store"
-            return answer
-        time.sleep(0.5)
-    raise AssertionError(answer)
 
 
 def report(links):
@@ -55,9 +37,9 @@ def test_of_a_thousand_things_ten_bad_ones_fail_and_both_reports_say_which(facto
     for number in bad:
         rows[number] |= {"ThingName": f"bad/{number}"} if number % 200 == 50 else {"CSR": "not a csr"}
     began = datetime.datetime.now(datetime.timezone.utc)
-    status, _, answer = start(factory, rows)
+    status, _, answer = factory.things.start(rows)
     assert status == 201 and set(answer) == {"taskId"}, answer
-    done = ended(factory, answer["taskId"])
+    done = factory.things.ended(answer["taskId"])
     assert set(done) == {"taskId", "status", "creationDate", "lastModifiedDate", "successCount", "failureCount",
                          "percentageProgress", "resultsReports", "errorsReports"}
     assert (done["taskId"], done["status"], done["percentageProgress"]) == (answer["taskId"], "Completed", 100)
@@ -82,11 +64,11 @@ def test_a_request_names_a_group_in_place_of_a_template(factory, csr):
     body = {"groupPath": f"/{group}", "parameters": [row(csr)]}
     status, _, answer = factory.things.send("POST", "/bulkthings", body)
     assert status == 201, answer
-    assert ended(factory, answer["taskId"])["successCount"] == 1
+    assert factory.things.ended(answer["taskId"])["successCount"] == 1
 
 
 def test_a_task_of_which_nothing_comes_has_one_report(factory, csr):
-    done = ended(factory, start(factory, [row("not a csr")]).content["taskId"])
+    done = factory.things.ended(factory.things.start([row("not a csr")]).content["taskId"])
     assert (done["successCount"], done["failureCount"], done["resultsReports"]) == (0, 1, [])
     assert len(report(done["errorsReports"])) == 1
 
@@ -119,7 +101,7 @@ def test_a_bad_request_is_refused(factory, case):
 
 
 def test_more_than_four_mebibytes_are_refused(factory):
-    status = start(factory, [row("x" * 4000) for _ in range(1100)]).status
+    status = factory.things.start([row("x" * 4000) for _ in range(1100)]).status
     assert status in (400, 413)
 
 
@@ -128,7 +110,7 @@ def test_a_template_that_ties_the_client_id_goes_for_bulk_and_policy_is_asked(fa
     body = {"provisioningTemplateId": "label", "parameters": [row(csr)]}
     assert visitor.send("POST", "/bulkthings", body).status == 403
     task = factory.things.send("POST", "/bulkthings", body).content["taskId"]
-    ended(factory, task)
+    factory.things.ended(task)
     assert visitor.send("GET", f"/bulkthings/{task}").status == 403
 
 
@@ -153,13 +135,13 @@ def test_a_task_that_others_started_is_not_shown(factory):
     "ListThingRegistrationTaskReports"])
 @pytest.mark.parametrize("manner, expected", [("throttles", 429), ("fails", 503)])
 def test_what_throttles_or_fails_is_told(factory, csr, operation, manner, expected):
-    task = start(factory, [row(csr)]).content["taskId"]
-    ended(factory, task)
+    task = factory.things.start([row(csr)]).content["taskId"]
+    factory.things.ended(task)
     with proxy.running(Interference) as url, factory.stack.configured("provision", ENDPOINT_URL=url):
         with interfering(**{operation: manner}) as seen:
             if operation.startswith(("Describe", "List")):
                 status, headers, answer = factory.things.send("GET", f"/bulkthings/{task}")
             else:
-                status, headers, answer = start(factory, [row(csr)])
+                status, headers, answer = factory.things.start([row(csr)])
     assert operation in seen
     assert (status, bool(headers["Retry-After"]), set(answer)) == (expected, True, {"error"}), answer

@@ -1,34 +1,19 @@
 """Each action of each function's role is needed: without it, something that worked does not."""
 
-import json
-import os
-
-import boto3
 import pytest
 
-import template
+import privileges
 import token_client
+from stack import STACK
 
-STACK = os.environ["STACK_NAME"]
 SECRET = {"type": "secret", "id": "app/db"}
 
-
-def grants():
-    """Every (function, statement, action) of the template."""
-    resources = template.resources()
-    for function in ("exchange", "token", "authorize", "issue", "rotate"):
-        [policy] = resources[f"{function.capitalize()}Role"]["Properties"]["Policies"]
-        for statement in policy["PolicyDocument"]["Statement"]:
-            # !If [condition, statement, AWS::NoValue]
-            statement = statement[1] if isinstance(statement, list) else statement
-            actions = statement["Action"]
-            for action in [actions] if isinstance(actions, str) else actions:
-                yield function, statement["Sid"], action
-
-
-GRANTS = list(grants())
-# Logs have a test of their own below; the token's is with the registry, in test_npm.py.
+GRANTS = list(privileges.grants("exchange", "token", "authorize", "issue", "rotate"))
+# Logs have a test of their own below; the token's is with the registry, in test_npm.py; devices are in
+# test_least_privilege_devices.py.
 TAKEN_AWAY = [grant for grant in GRANTS if not grant[2].startswith("logs:") and grant[1] != "NpmToken"]
+LOGS = [grant for grant in privileges.grants("exchange", "token", "authorize", "issue", "provision", "rotate")
+        if grant[2].startswith("logs:")]
 
 
 def works(stack, key):
@@ -106,41 +91,19 @@ def test_the_roles_grant_this_and_nothing_else():
 
 @pytest.mark.parametrize("function, sid, action", TAKEN_AWAY)
 def test_without_the_action_it_fails(stack, known_key, function, sid, action):
-    iam = boto3.client("iam")
-    role = role_of(function)
-    [name] = iam.list_role_policies(RoleName=role)["PolicyNames"]
-    whole = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-    less = json.loads(json.dumps(whole))
-    [statement] = [statement for statement in less["Statement"] if statement["Sid"] == sid]
-    actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
-    statement["Action"] = [other for other in actions if other != action]
-    if not statement["Action"]:
-        less["Statement"].remove(statement)
-    iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(less))
-    try:
+    with privileges.taken_away(function, sid, action):
         assert not works(stack, known_key), f"{function} does not need {action} of {sid}"
-    finally:
-        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(whole))
     # What the failed attempt left behind is mended, and it was the action that was missing.
     stack.restart("exchange")
     stack.rotate()
     assert works(stack, known_key)
 
 
-@pytest.mark.parametrize("function, sid, action", [grant for grant in GRANTS if grant[2].startswith("logs:")])
+@pytest.mark.parametrize("function, sid, action", LOGS)
 def test_logs_are_granted_on_the_functions_own_group(stack, function, sid, action):
     """The local AWS takes logs without asking the role, so that it may is read off the deployed role itself."""
-    iam = boto3.client("iam")
-    role = role_of(function)
-    [name] = iam.list_role_policies(RoleName=role)["PolicyNames"]
-    statements = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]["Statement"]
-    [statement] = [statement for statement in statements if statement["Sid"] == sid]
+    [statement] = [statement for statement in privileges.statements_of(function) if statement["Sid"] == sid]
     assert action in statement["Action"]
     assert statement["Resource"].endswith(f":log-group:/aws/lambda/{STACK}-{function}:*")
     configuration = stack.lambda_.get_function_configuration(FunctionName=f"{STACK}-{function}")
     assert configuration["LoggingConfig"]["LogGroup"] == f"/aws/lambda/{STACK}-{function}"
-
-
-def role_of(function):
-    arn = boto3.client("lambda").get_function_configuration(FunctionName=f"{STACK}-{function}")["Role"]
-    return arn.rsplit("/", 1)[1]

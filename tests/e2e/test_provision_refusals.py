@@ -53,7 +53,9 @@ BAD_ORDERS = {
     "an alias that is none": ("sensor", ordered(caId="line9")),
     "a kind of key that is none": ("sensor", ordered(keyType="RSA_1024")),
     "a CSR that is none": ("sensor", lambda factory: {"caId": factory.ca.id, "csr": "not a csr"}),
-    "a CSR and a subject": ("sensor", lambda factory: factory.order() | {"csr": factory.device().csr}),
+    "a CSR and another subject": ("sensor", lambda factory: factory.order() | {"csr": factory.device("/C=DE/CN=other").csr}),
+    "a CSR and a kind of key": ("sensor", lambda factory: {
+        "caId": factory.ca.id, "csr": factory.device().csr, "keyType": "EC_P256"}),
     "a CSR with a bad signature": ("sensor", with_bad_signature),
     "a CSR that asks for CA rights": ("sensor", signing(extensions=["basicConstraints=critical,CA:TRUE"])),
     "a CSR that asks to sign certificates": ("sensor", signing(extensions=["keyUsage=keyCertSign"])),
@@ -215,8 +217,9 @@ def test_a_certificate_that_is_known_already_is_not_undone(factory):
 
 DENIED = {
     "the template": ("closed", lambda factory: factory.order()),
-    "the name": ("sensor", lambda factory: factory.order(commonName="root of all")),
-    "the name of a CSR": ("sensor", signing(subject="/C=DE/CN=root of all")),
+    "the thing's name": ("sensor", lambda factory: factory.order()),
+    "the subject": ("sensor", lambda factory: factory.order(commonName="root of all")),
+    "the subject of a CSR": ("sensor", signing(subject="/C=DE/CN=root of all")),
     "the days": ("sensor", lambda factory: factory.order(daysExpiry=3001)),
 }
 
@@ -224,7 +227,7 @@ DENIED = {
 @pytest.mark.parametrize("case", DENIED)
 def test_policy_denies(factory, case):
     made_by, order = DENIED[case]
-    name = new_name()
+    name = new_name("crown" if case == "the thing's name" else "thing")
     status, headers, answer = factory.things.provision(made_by, name, order(factory))
     assert status == 403 and set(answer) == {"error"}, answer
     assert_nothing_was_made(factory, name)
