@@ -117,3 +117,99 @@ impl CaRegistration {
         self.authority.certificate()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use pki::{KeyKind, Subject, SubjectFields};
+
+    use super::*;
+
+    const CODE: &str = "0123456789abcdef";
+
+    /// AWS with one parameter and one CA, and the calls that changed it.
+    #[derive(Default)]
+    struct Aws {
+        parameter: Mutex<Option<String>>,
+        status: Mutex<Option<String>>,
+        calls: Mutex<Vec<&'static str>>,
+        refuses: bool,
+    }
+
+    impl RegisterCa for Aws {
+        async fn registration_code(&self) -> Result<String, Fault> {
+            Ok(CODE.into())
+        }
+
+        async fn ca_status(&self, _: &str) -> Result<Option<String>, Fault> {
+            Ok(self.status.lock().unwrap().clone())
+        }
+
+        async fn register_ca(&self, ca_pem: &str, proof: &str, auto_registration: bool) -> Result<String, Fault> {
+            self.calls.lock().unwrap().push("register");
+            if self.refuses {
+                return Err(Fault::Invalid("refused".into()));
+            }
+            let (ca, proof) = (Certificate::from_pem(ca_pem).unwrap(), Certificate::from_pem(proof).unwrap());
+            assert!(proof.is_signed_by(&ca) && proof.subject_text().contains(CODE) && !auto_registration);
+            *self.status.lock().unwrap() = Some("ACTIVE".into());
+            Ok(ca.id().to_string())
+        }
+    }
+
+    impl WriteSecureParameter for Aws {
+        async fn write_secure(&self, name: &str, value: &Secret<String>, kms: Option<&str>) -> Result<(), Fault> {
+            assert!(name.starts_with("cdf-ca-key-") && name.len() == 75 && kms == Some("alias/ca"));
+            let mut parameter = self.parameter.lock().unwrap();
+            if parameter.is_some() {
+                return Err(Fault::Conflict);
+            }
+            *parameter = Some(value.expose().clone());
+            self.calls.lock().unwrap().push("store");
+            Ok(())
+        }
+    }
+
+    impl ReadSecureParameter for Aws {
+        async fn read_secure(&self, _: &str) -> Result<Secret<String>, Fault> {
+            self.parameter.lock().unwrap().clone().map(Secret::new).ok_or(Fault::Missing)
+        }
+    }
+
+    fn registration() -> CaRegistration {
+        let fields = SubjectFields { common_name: Some("Acme Devices".into()), ..Default::default() };
+        let subject = Subject::new(&fields).unwrap();
+        let now = SystemClock.unix_seconds();
+        let (certificate, key) = pki::new_root(&subject, KeyKind::EcdsaP256, now, 10, &SystemRandom).unwrap();
+        let authority = Authority::new(certificate, key.expose()).unwrap();
+        CaRegistration::new(authority, key).kms_key(Some("alias/ca".into()))
+    }
+
+    #[tokio::test]
+    async fn the_key_is_stored_before_the_ca_is_registered_and_again_nothing_changes() {
+        let (aws, registration) = (Aws::default(), registration());
+        assert_eq!(registration.run_by(&aws).await.unwrap(), RegisteredNow::Yes);
+        let again = registration.run_by(&aws).await.unwrap();
+        assert_eq!(again, RegisteredNow::Before { status: "ACTIVE".into() });
+        assert_eq!(*aws.calls.lock().unwrap(), ["store", "register"]);
+        assert_eq!(aws.parameter.lock().unwrap().as_ref(), Some(registration.key.expose()));
+    }
+
+    #[tokio::test]
+    async fn a_parameter_of_another_key_is_left_alone_and_nothing_is_registered() {
+        let aws = Aws::default();
+        *aws.parameter.lock().unwrap() = Some(registration().key.expose().clone());
+        let refused = registration().run_by(&aws).await;
+        assert!(matches!(refused, Err(CaError::ParameterTaken(_))));
+        assert!(aws.calls.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_ca_that_was_refused_is_registered_by_another_try() {
+        let (mut aws, registration) = (Aws { refuses: true, ..Aws::default() }, registration());
+        assert!(matches!(registration.run_by(&aws).await, Err(CaError::Refused { .. })));
+        aws.refuses = false;
+        assert_eq!(registration.run_by(&aws).await.unwrap(), RegisteredNow::Yes);
+    }
+}

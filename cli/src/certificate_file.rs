@@ -79,3 +79,44 @@ impl CertificateFile {
 pub(crate) fn line_ended(pem: String) -> String {
     if pem.ends_with('\n') { pem } else { pem + "\n" }
 }
+
+#[cfg(test)]
+mod tests {
+    use pki::{KeyKind, Subject, SubjectFields, new_root};
+    use ports::{Clock as _, SystemClock};
+    use protocol::SystemRandom;
+
+    use super::*;
+
+    fn pem() -> String {
+        let fields = SubjectFields { common_name: Some("root".into()), ..Default::default() };
+        let subject = Subject::new(&fields).unwrap();
+        let now = SystemClock.unix_seconds();
+        new_root(&subject, KeyKind::EcdsaP256, now, 1, &SystemRandom).unwrap().0.to_pem()
+    }
+
+    #[test]
+    fn certificates_are_taken_out_of_what_stands_around_them() {
+        let (first, second) = (pem(), pem());
+        let file = CertificateFile::parse(format!("# roots\r\n{first}\nCN=b\n{second}").as_bytes(), "x").unwrap();
+        assert_eq!(file.first().to_pem(), first);
+        assert_eq!(file.to_pem(), line_ended(first) + &line_ended(second));
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_refused() {
+        let cut = pem();
+        for text in ["", "<html>", &cut[..cut.len() - 40], &cut.replace("CERTIFICATE", "CERTIFICATE REQUEST")] {
+            let refused = CertificateFile::parse(text.as_bytes(), "x");
+            assert!(matches!(refused, Err(Error::Device(DeviceError::NoCertificate { .. }))), "{text}");
+        }
+        let garbage = CertificateFile::parse(format!("{BEGIN}\nAAAA\n{END}\n").as_bytes(), "x");
+        assert!(matches!(garbage, Err(Error::Device(DeviceError::Pki { .. }))));
+    }
+
+    #[tokio::test]
+    async fn roots_do_not_come_in_the_clear() {
+        let refused = CertificateFile::get("http://example.com/root.pem").await;
+        assert!(matches!(refused, Err(Error::Device(DeviceError::RootCa(_)))));
+    }
+}

@@ -132,7 +132,7 @@ async fn status(BulkStatus { task, json, follow, access }: BulkStatus) -> Result
 
 /// The task as it is, or as it ends, with its reports written where they are asked for.
 async fn follow(task: &TaskId, Follow { wait, reports }: &Follow, access: &DeviceAccess) -> Result<BulkTask, Error> {
-    let (mut client, mut token) = self::client(access).await?;
+    let (mut client, mut token) = client(access).await?;
     let mut shown = String::new();
     let found = loop {
         // A task may take longer than a token lives.

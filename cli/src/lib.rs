@@ -31,6 +31,8 @@ mod client;
 mod console;
 mod device_answer;
 mod device_client;
+#[cfg(test)]
+mod device_client_tests;
 mod device_error;
 mod device_files;
 mod device_name;
