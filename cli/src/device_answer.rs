@@ -8,8 +8,9 @@ use serde_json::Value;
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Provisioned {
-    /// The device's certificate.
-    pub certificate_pem: String,
+    /// The device's certificate, where the template has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_pem: Option<String>,
     /// Its public key, where the broker or AWS made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_key: Option<String>,

@@ -73,36 +73,37 @@ pub(crate) async fn provision(provision: Provision) -> Result<(), Error> {
         lines.push((what, files.write(name, pem.as_bytes())?.display().to_string()));
         Ok(())
     };
-    let pem = with_line_end(certificate.to_pem());
-    write("certificate", "certificate.pem", &pem)?;
     if let Some(root_ca) = root_ca {
         write("root CA", "root-ca.pem", &root_ca.to_pem())?;
     }
-    if let Some(ca) = ca {
-        if !certificate.is_signed_by(ca.first()) {
-            return Err(DeviceError::ForeignCa.into());
+    if let Some(certificate) = &certificate {
+        let pem = with_line_end(certificate.to_pem());
+        write("certificate", "certificate.pem", &pem)?;
+        if let Some(ca) = ca {
+            if !certificate.is_signed_by(ca.first()) {
+                return Err(DeviceError::ForeignCa.into());
+            }
+            write("chain", "chain.pem", &(pem + &ca.to_pem()))?;
         }
-        write("chain", "chain.pem", &(pem + &ca.to_pem()))?;
+        lines.push(("certificate id", certificate.id().to_string()));
     }
     if json {
         return print_json(&provisioned);
     }
-    let id = ("certificate id", certificate.id().to_string());
-    let mut text: String = lines.iter().chain([&id]).map(|(what, value)| line(what, value)).collect();
+    let mut text: String = lines.iter().map(|(what, value)| line(what, value)).collect();
     text.extend(provisioned.resource_arns.iter().map(|(name, arn)| line(name, arn)));
     print(text.as_bytes())
 }
 
-/// The certificate that came, which must be of the key that is here.
-fn certificate_of(provisioned: &Provisioned, public_key: Option<&PublicKey>) -> Result<Certificate, Error> {
-    let certificate =
-        Certificate::from_pem(&provisioned.certificate_pem).map_err(|_| DeviceError::ForeignCertificate)?;
-    match public_key {
-        Some(wanted) if certificate.public_key().ok().as_ref() != Some(wanted) => {
-            Err(DeviceError::ForeignCertificate.into())
-        }
-        _ => Ok(certificate),
+/// The certificate that came, where one did, which must be of the key that is here.
+fn certificate_of(provisioned: &Provisioned, wanted: Option<&PublicKey>) -> Result<Option<Certificate>, Error> {
+    let certificate = provisioned.certificate_pem.as_deref().map(Certificate::from_pem).transpose();
+    let certificate = certificate.map_err(|_| DeviceError::ForeignCertificate)?;
+    let found = certificate.as_ref().and_then(|certificate| certificate.public_key().ok());
+    if wanted.is_some() && found.as_ref() != wanted {
+        return Err(DeviceError::ForeignCertificate.into());
     }
+    Ok(certificate)
 }
 
 /// Whether the device may have been provisioned all the same.
@@ -209,4 +210,110 @@ fn of(what: &str, source: PkiError) -> DeviceError {
 
 fn with_line_end(pem: String) -> String {
     if pem.ends_with('\n') { pem } else { pem + "\n" }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+    use ports::{Clock as _, SystemClock};
+    use protocol::SystemRandom;
+
+    use super::*;
+    use crate::args::{Args, Command};
+    use crate::device_args::DeviceCommand;
+
+    fn parsed(options: &str) -> Option<Provision> {
+        let line = format!("countersign device provision --out o {options}");
+        match Args::try_parse_from(line.split_whitespace()).ok()?.command {
+            Command::Device(devices) => match devices.command {
+                DeviceCommand::Provision(provision) => Some(*provision),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn is_taken(options: &str) -> bool {
+        parsed(options).is_some_and(|p| check(&p.source, &p.key, &p.subject.fields()).is_ok())
+    }
+
+    #[test]
+    fn options_that_contradict_each_other_are_refused() {
+        Args::command().debug_assert();
+        for taken in [
+            "--template a",
+            "--group-path /a/b -p A=b -p C=d=e",
+            "--template a --ca b --common-name c",
+            "--template a --ca b --common-name c --key-type rsa-2048 --days 3 --force --json",
+            "--template a --ca b --csr c --days 3",
+            "--template a --ca b --device-key c --common-name d",
+            "--template a --ca b --broker-key --country DE",
+            "--template a --private-ca b --iot-ca c --common-name d",
+            "--template a --certificate b --inactive --token-file -",
+        ] {
+            assert!(is_taken(taken), "{taken}");
+        }
+        for refused in [
+            "",
+            "--template a --group-path /b",
+            "--template a -p A",
+            "--template a -p =b",
+            "--template a --ca b",
+            "--template a --ca b --private-ca c --common-name d",
+            "--template a --ca b --certificate c --common-name d",
+            "--template a --ca b --csr c --common-name d",
+            "--template a --ca b --csr c --broker-key",
+            "--template a --ca b --csr c --key-type ec-p256",
+            "--template a --ca b --common-name c --days 0",
+            "--template a --ca b --common-name c --key-type dsa",
+            "--template a --ca b --broker-key --common-name c",
+            "--template a --common-name b",
+            "--template a --csr b",
+            "--template a --iot-ca b",
+            "--template a --inactive",
+            "--template a --certificate b --days 3",
+        ] {
+            assert!(!is_taken(refused), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_made_here_is_on_disk_before_it_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = DeviceFiles::new(folder.path(), false);
+        let Provision { source, key, subject, .. } = parsed("--template a --ca b --common-name c").unwrap();
+        let prepared = prepare(source, key, subject.fields(), &files).unwrap();
+        let [path] = <[_; 1]>::try_from(fs::read_dir(folder.path()).unwrap().collect::<Vec<_>>()).unwrap();
+        let made = DeviceKey::from_pem(&fs::read_to_string(path.unwrap().path()).unwrap()).unwrap();
+        let Some(CertificateOrder::OwnCa { subject: CertificateSubject::Csr { csr, .. }, .. }) = prepared.certificate
+        else {
+            panic!("not a request for the customer's CA")
+        };
+        assert_eq!(Csr::from_pem(&csr).unwrap().public_key(), &made.public_key());
+        assert!(prepared.is_made_here && prepared.public_key == Some(made.public_key()));
+    }
+
+    #[test]
+    fn a_certificate_of_another_key_is_not_taken() {
+        let root = || {
+            let fields = SubjectFields { common_name: Some("a".into()), ..Default::default() };
+            let now = SystemClock.unix_seconds();
+            pki::new_root(&Subject::new(&fields).unwrap(), KeyKind::EcdsaP256, now, 1, &SystemRandom).unwrap().0
+        };
+        let (certificate, other) = (root(), root());
+        let answer = |certificate_pem| Provisioned {
+            certificate_pem,
+            public_key: None,
+            private_key: None,
+            resource_arns: BTreeMap::new(),
+        };
+        let key = certificate.public_key().unwrap();
+        let foreign = |found| matches!(found, Err(Error::Device(DeviceError::ForeignCertificate)));
+        let came = certificate_of(&answer(Some(certificate.to_pem())), Some(&key));
+        assert_eq!(came.unwrap(), Some(certificate));
+        assert!(foreign(certificate_of(&answer(Some(other.to_pem())), Some(&key))));
+        assert!(foreign(certificate_of(&answer(None), Some(&key))));
+        assert!(foreign(certificate_of(&answer(Some("pem".into())), None)));
+        assert_eq!(certificate_of(&answer(None), None).unwrap(), None);
+    }
 }
