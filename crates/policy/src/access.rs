@@ -77,6 +77,8 @@ pub enum Action<'a> {
         template: &'a str,
         /// How many things.
         things: u32,
+        /// The name of the thing, where it is one and the template says it plainly.
+        thing: Option<&'a str>,
         /// The certificate that a CA of the customer's would sign, where the template has one made.
         certificate: Option<CertificateRequest<'a>>,
     },
@@ -146,8 +148,9 @@ impl Access<'_> {
                 let details = flags.map(|(name, flag)| (name, RestrictedExpression::new_bool(flag)));
                 ("token:issue", uid("Subject", subject), vec![], details.into())
             }
-            Action::ProvisionDevice { template, things, certificate } => {
+            Action::ProvisionDevice { template, things, thing, certificate } => {
                 let mut details = vec![("things", RestrictedExpression::new_long(things.into()))];
+                details.extend(thing.map(|thing| ("thing", text(thing))));
                 if let Some(certificate) = certificate {
                     details.push(("certificate", certificate.to_cedar()?));
                 }

@@ -32,7 +32,7 @@ fn allowed(bearer: BearerPrincipal<'_>, action: Action<'_>) -> bool {
 }
 
 fn provision<'a>(template: &'a str, things: u32, certificate: Option<CertificateRequest<'a>>) -> Action<'a> {
-    Action::ProvisionDevice { template, things, certificate }
+    Action::ProvisionDevice { template, things, thing: Some("sensor-1"), certificate }
 }
 
 #[test]

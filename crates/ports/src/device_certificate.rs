@@ -84,10 +84,12 @@ pub trait AddCertificate: Send + Sync + 'static {
     /// two.
     fn create_certificate(&self, active: bool) -> impl Future<Output = Result<AwsCertificate, Fault>> + Send;
 
-    /// Registers a certificate whose CA need not be known; gives its id (`RegisterCertificateWithoutCA`).
+    /// Registers a certificate; gives its id. With its CA's certificate that CA has to be known (`RegisterCertificate`), without it
+    /// any will do (`RegisterCertificateWithoutCA`).
     fn register_certificate(
         &self,
         pem: &str,
+        ca_pem: Option<&str>,
         status: CertificateStatus,
     ) -> impl Future<Output = Result<String, Fault>> + Send;
 }

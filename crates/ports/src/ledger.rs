@@ -32,6 +32,16 @@ pub trait Ledger: Send + Sync + 'static {
     fn spend(&self, row: Row) -> impl Future<Output = Result<(), SpendError>> + Send;
 }
 
+/// Reads rows.
+pub trait ReadRow: Send + Sync + 'static {
+    /// What the row of this key records, or `None` where there is none.
+    ///
+    /// Not checked: the row's `ttl`, which rows outlive.
+    ///
+    /// Source: Amazon DynamoDB `GetItem` with `ConsistentRead`.
+    fn row(&self, key: &str) -> impl Future<Output = Result<Option<BTreeMap<String, String>>, Fault>> + Send;
+}
+
 /// Takes rows away.
 pub trait TakeRow: Send + Sync + 'static {
     /// Deletes the row of this key and gives what it recorded, or `None` where there is none. Of several that ask, one gets it;

@@ -41,7 +41,7 @@ pub use folder::{Folder, FolderSource, ParseFiles};
 pub use function::{InvokeFunction, Invoked};
 pub use generations::{Generations, KeySource, PemKey};
 pub use iot_policy::{DeleteIotPolicy, IotPolicy, ReadIotPolicy};
-pub use ledger::{Ledger, Row, SpendError, TakeRow};
+pub use ledger::{Ledger, ReadRow, Row, SpendError, TakeRow};
 pub use object::{DeleteObject, ETag, ListObjects, Listed, Object, Precondition, ReadObject, WriteObject};
 pub use parameter::{ReadParameter, ReadSecureParameter};
 pub use prefetch::prefetch;

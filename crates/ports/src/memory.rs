@@ -14,8 +14,8 @@ use protocol::{Manifest, Pool, Secret, SecretValue};
 
 use crate::{
     AppendSecret, AssumeRole, Clock, DeleteObject, ETag, Fault, InvokeFunction, Invoked, Ledger, ListObjects, Listed,
-    Object, Precondition, PublishMaterial, ReadObject, ReadParameter, ReadSecret, RoleSession, Row, SecretVersion,
-    SessionCredentials, SpendError, Stage, TakeRow, VersionSelector, WriteObject,
+    Object, Precondition, PublishMaterial, ReadObject, ReadParameter, ReadRow, ReadSecret, RoleSession, Row,
+    SecretVersion, SessionCredentials, SpendError, Stage, TakeRow, VersionSelector, WriteObject,
 };
 
 /// How a port misbehaves.
@@ -275,12 +275,22 @@ impl Ledger for MemoryLedger {
     }
 }
 
+impl ReadRow for MemoryLedger {
+    async fn row(&self, key: &str) -> Result<Option<BTreeMap<String, String>>, Fault> {
+        self.switch.pass().await?;
+        Ok(lock(&self.rows).get(key).cloned().map(recorded))
+    }
+}
+
 impl TakeRow for MemoryLedger {
     async fn take(&self, key: &str) -> Result<Option<BTreeMap<String, String>>, Fault> {
         self.switch.pass().await?;
-        let row = lock(&self.rows).remove(key);
-        Ok(row.map(|row| row.record.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
+        Ok(lock(&self.rows).remove(key).map(recorded))
     }
+}
+
+fn recorded(row: Row) -> BTreeMap<String, String> {
+    row.record.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// Roles in memory: every session is granted, and remembered; clones share them.

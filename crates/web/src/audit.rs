@@ -27,7 +27,8 @@ impl Outcome {
 /// One line of the audit log. It names things and holds no values; what does not apply or is not known is absent.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
-    /// What was attempted: `exchange`, `rotate`, `nonce`, `token`, `verify`, `authorize`, `issue`.
+    /// What was attempted: `exchange`, `rotate`, `nonce`, `token`, `verify`, `authorize`, `issue`, `device:provision`, `device:bulk`,
+    /// `device:read`, `device:update`, `device:delete`.
     pub action: &'static str,
     /// How it ended.
     pub outcome: Outcome,
@@ -51,6 +52,14 @@ pub struct Event<'a> {
     pub wire: Option<&'a str>,
     /// What was asked for, as in the ledger.
     pub wants: Option<&'a str>,
+    /// The id of a certificate that was made: SHA-256 of its DER.
+    pub certificate: Option<&'a str>,
+    /// Its serial number, hex.
+    pub serial: Option<&'a str>,
+    /// Its subject (RFC 4514).
+    pub certificate_subject: Option<&'a str>,
+    /// Who signed it.
+    pub ca: Option<&'a str>,
     /// The policies that allowed it.
     pub policies: Option<&'a str>,
     /// What was done, in words of the action.
@@ -74,6 +83,10 @@ impl<'a> Event<'a> {
             jti: None,
             wire: None,
             wants: None,
+            certificate: None,
+            serial: None,
+            certificate_subject: None,
+            ca: None,
             policies: None,
             detail: None,
         }
@@ -96,6 +109,10 @@ pub fn audit(event: &Event<'_>) {
         jti = event.jti,
         wire = event.wire,
         wants = event.wants,
+        certificate = event.certificate,
+        serial = event.serial,
+        certificate_subject = event.certificate_subject,
+        ca = event.ca,
         policies = event.policies,
         detail = event.detail,
     );

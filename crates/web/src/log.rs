@@ -7,10 +7,11 @@ use tracing_subscriber::{
 };
 
 /// The crates whose level is `LOG_LEVEL`.
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     "authorize",
     "exchange",
     "issue",
+    "provision",
     "rotate",
     "token",
     "countersign_aws",

@@ -7,6 +7,7 @@ use expect_test::expect_file;
 fn openapi_json_is_generated_from_the_handlers() {
     let mut all = exchange::openapi();
     all.merge(token::openapi());
+    all.merge(provision::openapi());
     let described = all.to_pretty_json().unwrap() + "\n";
     expect_file!["../../../openapi.json"].assert_eq(&described);
 }

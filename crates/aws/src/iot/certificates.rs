@@ -56,9 +56,20 @@ impl AddCertificate for Iot {
         })
     }
 
-    /// `iot:RegisterCertificateWithoutCA`. Asked once: after a lost answer, another try would be told that somebody else has
-    /// registered the certificate.
-    async fn register_certificate(&self, pem: &str, status: CertificateStatus) -> Result<String, Fault> {
+    /// `iot:RegisterCertificate` or `iot:RegisterCertificateWithoutCA`. Asked once: after a lost answer, another try would be told
+    /// that somebody else has registered the certificate.
+    async fn register_certificate(
+        &self,
+        pem: &str,
+        ca_pem: Option<&str>,
+        status: CertificateStatus,
+    ) -> Result<String, Fault> {
+        if let Some(ca_pem) = ca_pem {
+            let register = self.0.register_certificate().certificate_pem(pem).ca_certificate_pem(ca_pem);
+            let register = register.status(written(status)).customize().config_override(once());
+            let registered = register.send().await.map_err(|error| fault(&error))?;
+            return registered.certificate_id.ok_or(Fault::Unusable("certificate without an id"));
+        }
         let register = self.0.register_certificate_without_ca().certificate_pem(pem).status(written(status));
         let registered = register.customize().config_override(once()).send().await.map_err(|error| fault(&error))?;
         registered.certificate_id.ok_or(Fault::Unusable("certificate without an id"))

@@ -1,0 +1,67 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use ports::{Fault, ReadObject as _, ReadThing as _, ThingGroup};
+use web::Caller;
+
+use crate::{Ports, Service, TemplateId, stop::Stop};
+
+/// What the file is called.
+pub(crate) const NAME: &str = "assignments";
+
+/// The file: template ids by the names of thing groups.
+const KEY: &str = "templates/assignments.json";
+
+/// The largest file that is read, in bytes.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// The template of the nearest group that has one, from the path's last group up to its root.
+///
+/// The path is that of AWS IoT: `/plant/line1` is the group `line1` whose parent is `plant`, which has none.
+pub(crate) async fn assigned<P: Ports>(
+    service: &Arc<Service<P>>,
+    path: &str,
+    caller: &Caller,
+) -> Result<TemplateId, Stop> {
+    let names: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
+    let [ancestors @ .., name] = &*names else { return Err(unknown_group()) };
+    if names.iter().any(|name| !is_group_name(name)) {
+        return Err(Stop::bad("malformed", "groupPath is not a path of thing groups: /a/b"));
+    }
+    let group: ThingGroup = match service.iot.group(name).await {
+        Ok(group) => group,
+        Err(Fault::Missing) => return Err(unknown_group()),
+        Err(fault) => return Err(Stop::fault("thing_group", &fault, caller)),
+    };
+    if group.ancestors != *ancestors {
+        return Err(unknown_group());
+    }
+    let assignments = read(service, caller).await?;
+    let nearest = names.iter().rev().find_map(|name| assignments.get(*name));
+    let id = nearest.ok_or_else(|| Stop::bad("no_assignment", "no group of groupPath has a template"))?;
+    id.parse().map_err(|error| {
+        tracing::error!(error = ports::chain(&error), "assignment is not usable");
+        Stop::bad("no_assignment", "the template that is assigned to the group has a name that is not valid")
+    })
+}
+
+async fn read<P: Ports>(service: &Arc<Service<P>>, caller: &Caller) -> Result<BTreeMap<String, String>, Stop> {
+    let object = match service.objects.read(KEY, None, MAX_BYTES).await {
+        Ok(object) => object.ok_or_else(|| Stop::unavailable("assignments"))?,
+        Err(Fault::Missing) => return Ok(BTreeMap::new()),
+        Err(fault) => return Err(Stop::fault("assignments", &fault, caller)),
+    };
+    serde_json::from_slice(object.bytes.expose()).map_err(|error| {
+        tracing::error!(%error, "assignments are not usable");
+        Stop::unavailable("assignments")
+    })
+}
+
+/// AWS IoT, `CreateThingGroup`: 1 to 128 of these.
+fn is_group_name(name: &str) -> bool {
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_' | b'-');
+    (1..=128).contains(&name.len()) && name.bytes().all(valid)
+}
+
+fn unknown_group() -> Stop {
+    Stop::bad("unknown_group", "there is no such thing group at groupPath")
+}

@@ -1,0 +1,67 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use pki::{Authority, Certificate, CertificateId};
+use ports::{Clock as _, Fault, ReadCertificate as _, ReadSecureParameter as _};
+use web::Caller;
+
+use crate::{Ports, Service, stop::Stop};
+
+/// How long a CA's private key stays in this process after it was read: so long is it used after AWS IoT has its CA inactive.
+const MAX_AGE: Duration = Duration::from_mins(5);
+
+/// How many CAs are kept.
+const MAX_KEPT: usize = 16;
+
+/// CAs that signed lately. Their keys are wiped when they are dropped.
+#[derive(Default)]
+pub(crate) struct Authorities(Mutex<BTreeMap<CertificateId, (Duration, Arc<Authority>)>>);
+
+impl Authorities {
+    fn get(&self, id: &CertificateId, now: Duration) -> Option<Arc<Authority>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, (read, _)| now.saturating_sub(*read) < MAX_AGE);
+        kept.get(id).map(|(_, authority)| Arc::clone(authority))
+    }
+
+    fn keep(&self, id: CertificateId, now: Duration, authority: &Arc<Authority>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MAX_KEPT {
+            kept.clear();
+        }
+        kept.insert(id, (now, Arc::clone(authority)));
+    }
+}
+
+/// The CA of this id: its certificate from AWS IoT, its private key from `cdf-ca-key-<id>` of Parameter Store.
+pub(crate) async fn authority<P: Ports>(
+    service: &Service<P>,
+    id: &CertificateId,
+    caller: &Caller,
+) -> Result<Arc<Authority>, Stop> {
+    let now = service.clock.now();
+    if let Some(authority) = service.authorities.get(id, now) {
+        return Ok(authority);
+    }
+    let parameter = format!("cdf-ca-key-{id}");
+    let (ca, key) = tokio::join!(service.iot.ca(id.as_str()), service.parameters.read_secure(&parameter));
+    let ca = ca.map_err(|fault| match fault {
+        Fault::Missing => Stop::bad("unknown_ca", "AWS IoT has no CA of this caId"),
+        fault => Stop::fault("ca", &fault, caller),
+    })?;
+    if !ca.active {
+        return Err(Stop::bad("inactive_ca", "the CA is not active in AWS IoT"));
+    }
+    let key = key.map_err(|fault| match fault {
+        Fault::Missing => Stop::bad("unknown_ca", "the CA has no private key here"),
+        fault => Stop::fault("ca_key", &fault, caller),
+    })?;
+    let unusable = |error: pki::PkiError| Stop::bad("unusable_ca", format!("the CA cannot be used: {error}"));
+    let certificate = Certificate::from_pem(&ca.pem).map_err(unusable)?;
+    let authority = Arc::new(Authority::new(certificate, key.expose()).map_err(unusable)?);
+    service.authorities.keep(id.clone(), now, &authority);
+    Ok(authority)
+}

@@ -1,0 +1,168 @@
+use pki::{Certificate, CertificateId, Csr, DeviceKey, PkiError};
+use ports::{
+    AddCertificate as _, CertificateStatus, Clock as _, Fault, PrivateCa as _, PrivateCaOrder, ReadCertificate as _,
+};
+use protocol::{Secret, SystemRandom};
+
+use crate::{
+    Ports, Service,
+    authorities::authority,
+    authorize::Allowed,
+    order::{Ca, Holder, Order, Signed},
+    record::{Issued, Record},
+    stop::Stop,
+};
+
+/// A certificate that was made for a thing.
+pub(crate) struct Made {
+    pub(crate) certificate: Certificate,
+    /// The certificate of the CA that signed it, where AWS IoT has to know it.
+    pub(crate) ca_pem: Option<String>,
+    /// The public key, PEM, where the key was made too.
+    pub(crate) public_key: Option<String>,
+    /// The private key, PEM.
+    pub(crate) private_key: Option<Secret<String>>,
+    /// Whether AWS IoT knows the certificate already.
+    pub(crate) is_registered: bool,
+    /// The status to register it with, where it goes there by its id.
+    pub(crate) status: CertificateStatus,
+    /// Whether the caller brought it.
+    pub(crate) is_given: bool,
+    pub(crate) issued: Issued,
+}
+
+impl Made {
+    /// Its id in AWS IoT.
+    pub(crate) fn id(&self) -> CertificateId {
+        self.certificate.id()
+    }
+
+    fn new(certificate: Certificate, ca: String) -> Self {
+        let issued = Issued {
+            id: certificate.id().to_string(),
+            serial: certificate.serial(),
+            subject: certificate.subject_text(),
+            ca,
+        };
+        Self {
+            certificate,
+            ca_pem: None,
+            public_key: None,
+            private_key: None,
+            is_registered: false,
+            status: CertificateStatus::Active,
+            is_given: false,
+            issued,
+        }
+    }
+}
+
+/// Makes the certificate that was ordered.
+pub(crate) async fn make<P: Ports>(
+    service: &Service<P>,
+    order: Order,
+    _: &Allowed,
+    record: &Record,
+) -> Result<Made, Stop> {
+    match order {
+        Order::Given { certificate, status } => {
+            let issuer = certificate.issuer_text();
+            Ok(Made { status, is_given: true, ..Made::new(*certificate, issuer) })
+        }
+        Order::Aws { active } => {
+            let made = service.iot.create_certificate(active).await;
+            let made = made.map_err(|fault| Stop::fault("create_certificate", &fault, &record.caller))?;
+            let certificate = Certificate::from_pem(&made.pem).map_err(|error| {
+                tracing::error!(certificate = made.id, %error, "AWS IoT made a certificate that cannot be read");
+                Stop::unavailable("create_certificate")
+            })?;
+            let issuer = certificate.issuer_text();
+            Ok(Made {
+                public_key: Some(made.public_key),
+                private_key: Some(made.private_key),
+                is_registered: true,
+                ..Made::new(certificate, issuer)
+            })
+        }
+        Order::Signed(order) => sign(service, *order, record).await,
+    }
+}
+
+async fn sign<P: Ports>(service: &Service<P>, order: Signed, record: &Record) -> Result<Made, Stop> {
+    let ca_name = order.ca_name().to_owned();
+    let Signed { ca, holder, days } = order;
+    let key = match &holder {
+        Holder::Csr(_) => None,
+        Holder::Made(_, kind) => Some(DeviceKey::generate(*kind).map_err(failed)?),
+    };
+    let (certificate, ca_pem) = match ca {
+        Ca::Own(id) => {
+            let authority = authority(service, &id, &record.caller).await?;
+            let made_key = key.as_ref().map(DeviceKey::public_key);
+            let (subject, public_key) = match (&holder, &made_key) {
+                (Holder::Made(subject, _), Some(public_key)) => (subject, public_key),
+                (Holder::Csr(csr), _) => (csr.subject(), csr.public_key()),
+                (Holder::Made(..), None) => return Err(failed(PkiError::Cryptography)),
+            };
+            let order = pki::Order { subject, public_key, now: service.clock.unix_seconds(), days };
+            let certificate = authority.issue(&order, &SystemRandom).map_err(|error| match error {
+                PkiError::AuthorityEnded | PkiError::AuthorityNotBegun | PkiError::WrongLifetime => {
+                    Stop::bad("unusable_ca", format!("the CA cannot be used: {error}"))
+                }
+                error => failed(error),
+            })?;
+            (certificate, Some(authority.certificate().to_pem()))
+        }
+        Ca::Private { ca, registered } => {
+            let ca_pem = match registered {
+                None => None,
+                Some(id) => Some(registered_ca(service, &id, record).await?),
+            };
+            let csr = match (holder, &key) {
+                (Holder::Csr(csr), _) => csr,
+                (Holder::Made(subject, _), Some(key)) => key.csr(&subject).map_err(failed)?,
+                (Holder::Made(..), None) => return Err(failed(PkiError::Cryptography)),
+            };
+            let order = PrivateCaOrder {
+                ca_arn: &ca.arn,
+                role_arn: ca.role_arn.as_deref(),
+                csr: &csr.to_pem(),
+                days,
+                token: &record.caller.request_id,
+            };
+            let pem = service.private_cas.sign(&order).await.map_err(|fault| match fault {
+                Fault::Missing => Stop::bad("unknown_ca", "there is no such private CA"),
+                fault => Stop::fault("private_ca", &fault, &record.caller),
+            })?;
+            (signed_for(&pem, &csr)?, ca_pem)
+        }
+    };
+    let public_key = key.as_ref().map(|key| key.public_key().to_pem());
+    let private_key = key.as_ref().map(DeviceKey::to_pem);
+    Ok(Made { ca_pem, public_key, private_key, ..Made::new(certificate, ca_name) })
+}
+
+/// The certificate of a CA that AWS IoT knows.
+async fn registered_ca<P: Ports>(service: &Service<P>, id: &CertificateId, record: &Record) -> Result<String, Stop> {
+    let ca = service.iot.ca(id.as_str()).await.map_err(|fault| match fault {
+        Fault::Missing => Stop::bad("unknown_ca", "AWS IoT has no such CA"),
+        fault => Stop::fault("ca", &fault, &record.caller),
+    })?;
+    if ca.active { Ok(ca.pem) } else { Err(Stop::bad("inactive_ca", "the CA is not active in AWS IoT")) }
+}
+
+/// What came from a private CA, if it is of the key and the subject that were asked for: policy allowed those.
+fn signed_for(pem: &str, csr: &Csr) -> Result<Certificate, Stop> {
+    let certificate = Certificate::from_pem(pem).map_err(failed)?;
+    let same_key = certificate.public_key().map_err(failed)?.to_pem() == csr.public_key().to_pem();
+    if !same_key || certificate.subject_text() != csr.subject().to_string() {
+        tracing::error!("AWS Private CA signed for another key or subject than the request's");
+        return Err(Stop::unavailable("private_ca"));
+    }
+    Ok(certificate)
+}
+
+fn failed(error: PkiError) -> Stop {
+    tracing::error!(%error, "certificate not made");
+    Stop::unavailable("certificate")
+}

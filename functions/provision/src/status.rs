@@ -1,0 +1,104 @@
+use std::{collections::BTreeSet, sync::Arc};
+
+use axum::{
+    body::Bytes,
+    extract::{Path, State},
+    http::HeaderMap,
+    response::Response,
+};
+use policy::{Action, Device, DeviceVerb};
+use ports::{CertificateStatus, ChangeCertificate as _, ReadCertificate as _, ReadThing as _};
+use serde::Deserialize;
+use web::{Bearer, Caller};
+
+use crate::{
+    Ports, Service,
+    answer::{Answer, ErrorBody},
+    authorize::ask,
+    body,
+    record::Record,
+    stop::Stop,
+    thing::{certificate_id, of_thing},
+};
+
+/// What the certificates of a thing are to be.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Change {
+    certificate_status: NewStatus,
+}
+
+/// The status of a certificate (AWS IoT `UpdateCertificate`).
+#[derive(Clone, Copy, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+enum NewStatus {
+    Active,
+    Inactive,
+    Revoked,
+}
+
+/// Sets the status of all certificates of a thing.
+///
+/// A certificate that serves other things as well is changed where policy allows it for each of them; else nothing is.
+#[utoipa::path(
+    patch,
+    path = "/things/{name}/certificates",
+    tag = "provision",
+    request_body(content((Change = "application/json"), (Change = "application/vnd.aws-cdf-v1.0+json"))),
+    params(("name" = String, Path, description = "The thing's name"), ("Authorization" = String, Header, description = "`Bearer TOKEN`")),
+    responses(
+        (status = 204, description = "They have it"),
+        (status = 400, description = "The request is not valid", body = ErrorBody),
+        (status = 401, description = "The token is not valid; from the gateway", content_type = "application/problem+json"),
+        (status = 403, description = "Policy does not allow it, for this thing or for another that one of its certificates serves", body = ErrorBody),
+        (status = 404, description = "There is no such thing", body = ErrorBody),
+        (status = 429, description = "AWS asks for fewer requests", body = ErrorBody, headers(("Retry-After" = u64))),
+        (status = 503, description = "Something that the broker needs does not answer; some certificates may have it", body = ErrorBody, headers(("Retry-After" = u64))),
+    ),
+)]
+pub(crate) async fn status<P: Ports>(
+    State(service): State<Arc<Service<P>>>,
+    caller: Caller,
+    bearer: Bearer,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mut record = Record::new(DeviceVerb::Update.name(), name.clone(), caller, bearer);
+    let ending = service.in_time(change(&service, &mut record, &name, &headers, &body)).await;
+    record.end(ending, &headers)
+}
+
+async fn change<P: Ports>(
+    service: &Service<P>,
+    record: &mut Record,
+    name: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Answer, Stop> {
+    let Change { certificate_status } = body::read(headers, body)?;
+    let status = match certificate_status {
+        NewStatus::Active => CertificateStatus::Active,
+        NewStatus::Inactive => CertificateStatus::Inactive,
+        NewStatus::Revoked => CertificateStatus::Revoked,
+    };
+    let _allowed = ask(service, record, Action::Device(DeviceVerb::Update, Device::Thing(name))).await?;
+    let found = service.iot.certificates_of(name).await;
+    let certificates = found.map_err(|fault| of_thing("thing", &fault, record))?;
+    let mut others = BTreeSet::new();
+    for arn in &certificates {
+        let things = service.iot.things_of(arn).await;
+        others.extend(things.map_err(|fault| Stop::fault("things_of", &fault, &record.caller))?);
+    }
+    others.remove(name);
+    for other in &others {
+        ask(service, record, Action::Device(DeviceVerb::Update, Device::Thing(other))).await?;
+    }
+    let ids: Vec<&str> = certificates.iter().map(|arn| certificate_id(arn)).collect();
+    record.detail = Some(format!("{} {}", status.name(), ids.join(" ")));
+    for id in ids {
+        let set = service.iot.set_status(id, status).await;
+        set.map_err(|fault| Stop::fault("set_status", &fault, &record.caller))?;
+    }
+    Ok(Answer::nothing())
+}

@@ -1,0 +1,320 @@
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// What AWS IoT takes (`RegisterThing`, `templateBody`), in characters.
+const MAX_CHARACTERS: usize = 10_240;
+
+/// What AWS IoT attaches to a certificate at most.
+const MAX_POLICIES: usize = 10;
+
+/// The type of a certificate in a template's resources.
+const CERTIFICATE: &str = "AWS::IoT::Certificate";
+
+/// A provisioning template (AWS IoT Developer Guide, "Provisioning templates") without its member `CDF`, which says what the
+/// broker adds: a certificate that it has made before, and policies, which become resources of the template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// What AWS IoT registers, JSON.
+    body: String,
+    making: Option<Making>,
+    /// Whether the certificate goes to AWS IoT by its id, registered before, or as PEM.
+    by_id: bool,
+    /// Its parameters, with their defaults.
+    parameters: BTreeMap<String, Option<String>>,
+    thing_name: Option<ThingName>,
+    /// Whether its certificate's status is `INACTIVE`.
+    inactive: bool,
+}
+
+/// Where a template's certificate comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Making {
+    /// `createDeviceCertificate`: signed here by a CA that AWS IoT knows.
+    OwnCa,
+    /// `createDeviceAWSCertificate`: from AWS IoT, keys included.
+    Aws,
+    /// `registerDeviceCertificateWithoutCA`: the caller's.
+    Given,
+    /// `acmpca`: signed by AWS Private CA.
+    PrivateCa {
+        /// Whether AWS IoT knows the CA: `REGISTER_WITH_CA`.
+        registered: bool,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum ThingName {
+    Literal(String),
+    Parameter(String),
+}
+
+/// Why a template cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// It is no JSON object with an object `Resources`.
+    #[error("not a JSON object with Resources")]
+    Malformed,
+    /// Its member `CDF` has an option that is not known, or one of another form.
+    #[error("its CDF member is not accepted")]
+    Options(#[source] serde_json::Error),
+    /// More than one of its options makes a certificate.
+    #[error("more than one of its CDF options makes a certificate")]
+    SeveralCertificates,
+    /// The certificate that its option makes is not what its resource takes.
+    #[error(
+        "its one certificate has to take {{\"Ref\": \"CertificateId\"}} or, where a CA that AWS IoT knows signs, {{\"Ref\": \"CertificatePem\"}}"
+    )]
+    Certificate,
+    /// A parameter that is filled in is not declared.
+    #[error("it refers to a certificate's parameter that it does not declare as a String")]
+    Undeclared,
+    /// An additional policy has neither a name nor a document that is a JSON object, or there are none or more than ten.
+    #[error("attachAdditionalPolicies has to hold 1 to 10 policies with a name or a document")]
+    Policies,
+    /// A resource has the name that one would get here.
+    #[error("it has a resource of a name that begins with Countersign")]
+    Reserved,
+    /// It is longer than AWS IoT takes.
+    #[error("with the policies that are added it is longer than 10240 characters")]
+    Oversized,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Options {
+    #[serde(default)]
+    create_device_certificate: bool,
+    #[serde(default, rename = "createDeviceAWSCertificate")]
+    create_device_aws_certificate: bool,
+    #[serde(default, rename = "registerDeviceCertificateWithoutCA")]
+    register_device_certificate_without_ca: bool,
+    acmpca: Option<Acmpca>,
+    attach_additional_policies: Option<AdditionalPolicies>,
+    #[serde(default)]
+    client_id_must_match_thing_name: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Acmpca {
+    mode: Mode,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Mode {
+    RegisterWithCa,
+    RegisterWithoutCa,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AdditionalPolicies {
+    List(Vec<AdditionalPolicy>),
+    Object(PolicyList),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyList {
+    policies: Vec<AdditionalPolicy>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AdditionalPolicy {
+    name: Option<String>,
+    document: Option<Value>,
+}
+
+impl Template {
+    /// Reads a template. `iot_arns` is what the ARNs of AWS IoT begin with: `arn:aws:iot:<region>:<account>:`.
+    ///
+    /// Not checked: what AWS IoT checks when it registers.
+    ///
+    /// # Errors
+    /// [`TemplateError`].
+    pub fn parse(bytes: &[u8], iot_arns: &str) -> Result<Self, TemplateError> {
+        let mut template: Map<String, Value> = serde_json::from_slice(bytes).map_err(|_| TemplateError::Malformed)?;
+        let options = match template.remove("CDF") {
+            Some(options) => Options::deserialize(options).map_err(TemplateError::Options)?,
+            None => Options::default(),
+        };
+        let parameters = declared(&template)?;
+        let resources = template.get_mut("Resources").and_then(Value::as_object_mut).ok_or(TemplateError::Malformed)?;
+        let making = options.making()?;
+        let certificates: Vec<&Value> = of_type(resources, CERTIFICATE).collect();
+        let by_id = match making {
+            Some(making) => by_id(making, &certificates, &parameters)?,
+            None => false,
+        };
+        let inactive = certificates.iter().any(|certificate| certificate["Properties"]["Status"] == "INACTIVE");
+        let thing_name = of_type(resources, "AWS::IoT::Thing").next().and_then(ThingName::of);
+        add_policies(resources, options, iot_arns)?;
+        let body = Value::Object(template).to_string();
+        if body.chars().count() > MAX_CHARACTERS {
+            return Err(TemplateError::Oversized);
+        }
+        Ok(Self { body, making, by_id, parameters, thing_name, inactive })
+    }
+
+    /// What AWS IoT registers, JSON.
+    pub(crate) fn body(&self) -> &str {
+        &self.body
+    }
+
+    /// Where its certificate comes from, where the broker has one made.
+    pub(crate) const fn making(&self) -> Option<Making> {
+        self.making
+    }
+
+    /// Whether the certificate has to be registered before the thing.
+    pub(crate) const fn takes_certificate_by_id(&self) -> bool {
+        self.by_id
+    }
+
+    /// Whether its certificate is to be inactive.
+    pub(crate) const fn is_inactive(&self) -> bool {
+        self.inactive
+    }
+
+    /// Whether it has a parameter of this name.
+    pub(crate) fn declares(&self, parameter: &str) -> bool {
+        self.parameters.contains_key(parameter)
+    }
+
+    /// The thing's name under these parameters, where the template says it plainly: as a text or as one parameter.
+    pub(crate) fn thing_name(&self, parameters: &BTreeMap<String, String>) -> Option<String> {
+        match self.thing_name.as_ref()? {
+            ThingName::Literal(name) => Some(name.clone()),
+            ThingName::Parameter(parameter) => {
+                parameters.get(parameter).cloned().or_else(|| self.parameters.get(parameter).cloned().flatten())
+            }
+        }
+    }
+}
+
+impl Options {
+    fn making(&self) -> Result<Option<Making>, TemplateError> {
+        let private = self
+            .acmpca
+            .as_ref()
+            .map(|Acmpca { mode }| Making::PrivateCa { registered: matches!(mode, Mode::RegisterWithCa) });
+        let makings = [
+            self.create_device_certificate.then_some(Making::OwnCa),
+            self.create_device_aws_certificate.then_some(Making::Aws),
+            self.register_device_certificate_without_ca.then_some(Making::Given),
+            private,
+        ];
+        let mut makings = makings.into_iter().flatten();
+        match (makings.next(), makings.next()) {
+            (making, None) => Ok(making),
+            (_, Some(_)) => Err(TemplateError::SeveralCertificates),
+        }
+    }
+}
+
+impl ThingName {
+    fn of(thing: &Value) -> Option<Self> {
+        let name = &thing["Properties"]["ThingName"];
+        name.as_str()
+            .map(|name| Self::Literal(name.to_owned()))
+            .or_else(|| name["Ref"].as_str().map(|parameter| Self::Parameter(parameter.to_owned())))
+    }
+}
+
+/// The template's parameters, with their defaults.
+fn declared(template: &Map<String, Value>) -> Result<BTreeMap<String, Option<String>>, TemplateError> {
+    let Some(parameters) = template.get("Parameters") else { return Ok(BTreeMap::new()) };
+    let parameters = parameters.as_object().ok_or(TemplateError::Malformed)?;
+    let default = |value: &Value| value["Default"].as_str().map(str::to_owned);
+    Ok(parameters.iter().map(|(name, value)| (name.clone(), default(value))).collect())
+}
+
+fn of_type<'a>(resources: &'a Map<String, Value>, kind: &str) -> impl Iterator<Item = &'a Value> {
+    resources.values().filter(move |resource| resource["Type"] == kind)
+}
+
+/// How the one certificate of the template takes what its option makes.
+fn by_id(
+    making: Making,
+    certificates: &[&Value],
+    parameters: &BTreeMap<String, Option<String>>,
+) -> Result<bool, TemplateError> {
+    let [certificate] = certificates else { return Err(TemplateError::Certificate) };
+    let properties = &certificate["Properties"];
+    let filled = ["CertificateId", "CertificatePem", "CACertificatePem", "CertificateSigningRequest"]
+        .map(|name| properties.get(name).map(|value| value["Ref"].as_str().unwrap_or_default()));
+    let by_id = match (filled, making) {
+        ([Some("CertificateId"), None, None, None], _) => true,
+        (
+            [None, Some("CertificatePem"), None | Some("CaCertificatePem"), None],
+            Making::OwnCa | Making::PrivateCa { registered: true },
+        ) => false,
+        _ => return Err(TemplateError::Certificate),
+    };
+    let mut filled = filled.into_iter().flatten();
+    if filled.all(|name| parameters.contains_key(name)) { Ok(by_id) } else { Err(TemplateError::Undeclared) }
+}
+
+/// Makes policies resources of the template: `RegisterThing` attaches them, and creates those with a document, under a name
+/// that is a hash of the document.
+fn add_policies(resources: &mut Map<String, Value>, options: Options, iot_arns: &str) -> Result<(), TemplateError> {
+    let mut added: Vec<Value> = Vec::new();
+    if let Some(policies) = options.attach_additional_policies {
+        let policies = match policies {
+            AdditionalPolicies::List(policies) | AdditionalPolicies::Object(PolicyList { policies }) => policies,
+        };
+        if policies.is_empty() {
+            return Err(TemplateError::Policies);
+        }
+        for policy in policies {
+            added.push(policy.properties()?);
+        }
+    }
+    if options.client_id_must_match_thing_name {
+        added.push(json!({ "PolicyDocument": client_id_policy(iot_arns).to_string() }));
+    }
+    if added.len() > MAX_POLICIES {
+        return Err(TemplateError::Policies);
+    }
+    if resources.keys().any(|name| name.starts_with("Countersign")) {
+        return Err(TemplateError::Reserved);
+    }
+    for (number, properties) in (1..).zip(added) {
+        let resource = json!({ "Type": "AWS::IoT::Policy", "Properties": properties });
+        resources.insert(format!("CountersignPolicy{number}"), resource);
+    }
+    Ok(())
+}
+
+impl AdditionalPolicy {
+    /// A document counts before a name: AWS IoT takes one of the two.
+    fn properties(self) -> Result<Value, TemplateError> {
+        let document = match self.document {
+            Some(Value::String(text)) => Some(serde_json::from_str(&text).map_err(|_| TemplateError::Policies)?),
+            document => document,
+        };
+        match (document, self.name) {
+            (Some(document @ Value::Object(_)), _) => Ok(json!({ "PolicyDocument": document.to_string() })),
+            (None, Some(name)) if !name.is_empty() => Ok(json!({ "PolicyName": name })),
+            _ => Err(TemplateError::Policies),
+        }
+    }
+}
+
+/// The policy that ties the MQTT client id to the thing (AWS IoT Developer Guide, "Thing policy variables"). It is one policy
+/// for all things: the variable is the name of the thing whose certificate connects.
+fn client_id_policy(iot_arns: &str) -> Value {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Action": "iot:Connect",
+            "Resource": format!("{iot_arns}client/${{iot:Connection.Thing.ThingName}}"),
+            "Condition": { "Bool": { "iot:Connection.Thing.IsAttached": "true" } },
+        }],
+    })
+}
