@@ -61,7 +61,8 @@ impl Answer {
 }
 
 fn media_type(request: &HeaderMap) -> HeaderValue {
-    let asked = [header::ACCEPT, header::CONTENT_TYPE].into_iter().find_map(|name| request.get(name)?.to_str().ok());
-    let cdf = asked.is_some_and(|asked| asked.contains(CDF_MEDIA_TYPE));
+    let mut asked =
+        [header::ACCEPT, header::CONTENT_TYPE].into_iter().filter_map(|name| request.get(name)?.to_str().ok());
+    let cdf = asked.any(|asked| asked.contains(CDF_MEDIA_TYPE));
     HeaderValue::from_static(if cdf { CDF_MEDIA_TYPE } else { "application/json" })
 }

@@ -5,7 +5,7 @@ use std::{
 };
 
 use pki::{Authority, Certificate, CertificateId};
-use ports::{Clock as _, Fault, ReadCertificate as _, ReadSecureParameter as _};
+use ports::{Clock as _, ReadCertificate as _, ReadSecureParameter as _};
 use web::Caller;
 
 use crate::{Ports, Service, stop::Stop};
@@ -48,17 +48,13 @@ pub(crate) async fn authority<P: Ports>(
     }
     let parameter = format!("cdf-ca-key-{id}");
     let (ca, key) = tokio::join!(service.iot.ca(id.as_str()), service.parameters.read_secure(&parameter));
-    let ca = ca.map_err(|fault| match fault {
-        Fault::Missing => Stop::bad("unknown_ca", "AWS IoT has no CA of this caId"),
-        fault => Stop::fault("ca", &fault, caller),
-    })?;
+    let unknown = |text| Stop::bad("unknown_ca", text);
+    let ca = ca.map_err(|fault| Stop::fault_or(unknown("AWS IoT has no CA of this caId"), "ca", &fault, caller))?;
     if !ca.active {
         return Err(Stop::bad("inactive_ca", "the CA is not active in AWS IoT"));
     }
-    let key = key.map_err(|fault| match fault {
-        Fault::Missing => Stop::bad("unknown_ca", "the CA has no private key here"),
-        fault => Stop::fault("ca_key", &fault, caller),
-    })?;
+    let key =
+        key.map_err(|fault| Stop::fault_or(unknown("the CA has no private key here"), "ca_key", &fault, caller))?;
     let unusable = |error: pki::PkiError| Stop::bad("unusable_ca", format!("the CA cannot be used: {error}"));
     let certificate = Certificate::from_pem(&ca.pem).map_err(unusable)?;
     let authority = Arc::new(Authority::new(certificate, key.expose()).map_err(unusable)?);

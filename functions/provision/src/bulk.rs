@@ -1,13 +1,12 @@
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use axum::{
-    body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode},
     response::Response,
 };
 use policy::Action;
-use ports::{Clock as _, Fault, Ledger as _, Precondition, RegistrationTasks as _, Row, WriteObject as _};
+use ports::{Clock as _, Ledger as _, Precondition, RegistrationTasks as _, Row, SpendError, WriteObject as _};
 use protocol::{Random as _, SystemRandom};
 use serde::{Deserialize, Serialize};
 use web::{Bearer, Caller};
@@ -16,7 +15,7 @@ use crate::{
     Ports, Service, TemplateId,
     answer::{Answer, ErrorBody},
     authorize::ask,
-    body,
+    body::{self, Sent},
     provision::{check_parameters, template},
     record::Record,
     stop::Stop,
@@ -72,7 +71,7 @@ pub(crate) async fn bulk<P: Ports>(
     caller: Caller,
     bearer: Bearer,
     headers: HeaderMap,
-    body: Bytes,
+    body: Sent,
 ) -> Response {
     let mut record = Record::new("device:bulk", String::new(), caller, bearer);
     let ending = service.in_time(start(&service, &mut record, &headers, &body)).await;
@@ -83,7 +82,7 @@ async fn start<P: Ports>(
     service: &Arc<Service<P>>,
     record: &mut Record,
     headers: &HeaderMap,
-    body: &[u8],
+    body: &Sent,
 ) -> Result<Answer, Stop> {
     let things: Things = body::read(headers, body)?;
     if !(1..=MAX_THINGS).contains(&things.parameters.len()) {
@@ -110,10 +109,7 @@ async fn start<P: Ports>(
     written.map_err(|fault| Stop::fault("input", &fault, &record.caller))?;
     let config = &service.config;
     let task = service.iot.start_task(template.body(), &config.bucket, &key, &config.bulk_role_arn).await;
-    let task_id = task.map_err(|fault| match fault {
-        Fault::Conflict => Stop::conflict("AWS IoT runs another task for this account"),
-        fault => Stop::fault("start_task", &fault, &record.caller),
-    })?;
+    let task_id = task.map_err(|fault| Stop::fault("start_task", &fault, &record.caller))?;
     record.detail = Some(format!("{count} things, {key}, task {task_id}"));
     Ok(Answer::json(StatusCode::CREATED, &Started { task_id }))
 }
@@ -147,8 +143,8 @@ async fn remember<P: Ports>(service: &Service<P>, record: &Record, key: &str, co
             ("started_at", now.to_string()),
         ],
     };
-    service.ledger.spend(row).await.map_err(|error| {
-        tracing::error!(error = ports::chain(&error), request_id = record.caller.request_id, "no row, no task");
-        Stop::unavailable("ledger")
+    service.ledger.spend(row).await.map_err(|error| match error {
+        SpendError::AlreadySpent => Stop::unavailable("ledger"),
+        SpendError::Fault(fault) => Stop::fault("ledger", &fault, &record.caller),
     })
 }

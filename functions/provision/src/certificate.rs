@@ -1,7 +1,5 @@
 use pki::{Certificate, CertificateId, Csr, DeviceKey, PkiError};
-use ports::{
-    AddCertificate as _, CertificateStatus, Clock as _, Fault, PrivateCa as _, PrivateCaOrder, ReadCertificate as _,
-};
+use ports::{AddCertificate as _, CertificateStatus, Clock as _, PrivateCa as _, PrivateCaOrder, ReadCertificate as _};
 use protocol::{Secret, SystemRandom};
 
 use crate::{
@@ -105,11 +103,12 @@ async fn sign<P: Ports>(service: &Service<P>, order: Signed, record: &Record) ->
                 (Holder::Made(..), None) => return Err(failed(PkiError::Cryptography)),
             };
             let order = pki::Order { subject, public_key, now: service.clock.unix_seconds(), days };
-            let certificate = authority.issue(&order, &SystemRandom).map_err(|error| match error {
-                PkiError::AuthorityEnded | PkiError::AuthorityNotBegun | PkiError::WrongLifetime => {
+            let certificate = authority.issue(&order, &SystemRandom).map_err(|error| {
+                if matches!(error, PkiError::AuthorityEnded | PkiError::AuthorityNotBegun | PkiError::WrongLifetime) {
                     Stop::bad("unusable_ca", format!("the CA cannot be used: {error}"))
+                } else {
+                    failed(error)
                 }
-                error => failed(error),
             })?;
             (certificate, Some(authority.certificate().to_pem()))
         }
@@ -130,10 +129,9 @@ async fn sign<P: Ports>(service: &Service<P>, order: Signed, record: &Record) ->
                 days,
                 token: &record.caller.request_id,
             };
-            let pem = service.private_cas.sign(&order).await.map_err(|fault| match fault {
-                Fault::Missing => Stop::bad("unknown_ca", "there is no such private CA"),
-                fault => Stop::fault("private_ca", &fault, &record.caller),
-            })?;
+            let unknown = Stop::bad("unknown_ca", "there is no such private CA");
+            let signed = service.private_cas.sign(&order).await;
+            let pem = signed.map_err(|fault| Stop::fault_or(unknown, "private_ca", &fault, &record.caller))?;
             (signed_for(&pem, &csr)?, ca_pem)
         }
     };
@@ -144,10 +142,9 @@ async fn sign<P: Ports>(service: &Service<P>, order: Signed, record: &Record) ->
 
 /// The certificate of a CA that AWS IoT knows.
 async fn registered_ca<P: Ports>(service: &Service<P>, id: &CertificateId, record: &Record) -> Result<String, Stop> {
-    let ca = service.iot.ca(id.as_str()).await.map_err(|fault| match fault {
-        Fault::Missing => Stop::bad("unknown_ca", "AWS IoT has no such CA"),
-        fault => Stop::fault("ca", &fault, &record.caller),
-    })?;
+    let unknown = Stop::bad("unknown_ca", "AWS IoT has no such CA");
+    let found = service.iot.ca(id.as_str()).await;
+    let ca = found.map_err(|fault| Stop::fault_or(unknown, "ca", &fault, &record.caller))?;
     if ca.active { Ok(ca.pem) } else { Err(Stop::bad("inactive_ca", "the CA is not active in AWS IoT")) }
 }
 

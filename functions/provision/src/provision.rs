@@ -1,7 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
-    body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode},
     response::Response,
@@ -21,7 +20,7 @@ use crate::{
     answer::{Answer, ErrorBody},
     assignments::assigned,
     authorize::{Allowed, ask},
-    body,
+    body::{self, Sent},
     certificate::{Made, make},
     order::{CdfParameters, Order, attributes},
     record::Record,
@@ -100,7 +99,7 @@ pub(crate) async fn provision<P: Ports>(
     caller: Caller,
     bearer: Bearer,
     headers: HeaderMap,
-    body: Bytes,
+    body: Sent,
 ) -> Response {
     let mut record = Record::new("device:provision", String::new(), caller, bearer);
     let ending = answer(&service, &mut record, &headers, &body).await;
@@ -111,7 +110,7 @@ async fn answer<P: Ports>(
     service: &Arc<Service<P>>,
     record: &mut Record,
     headers: &HeaderMap,
-    body: &[u8],
+    body: &Sent,
 ) -> Result<Answer, Stop> {
     let prepared = timeout(MAKING, prepare(service, record, headers, body)).await;
     let Prepared { template, parameters, made, allowed } =
@@ -138,7 +137,7 @@ async fn prepare<P: Ports>(
     service: &Arc<Service<P>>,
     record: &mut Record,
     headers: &HeaderMap,
-    body: &[u8],
+    body: &Sent,
 ) -> Result<Prepared, Stop> {
     let thing: Thing = body::read(headers, body)?;
     let (id, template) =

@@ -1,7 +1,6 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
-    body::Bytes,
     extract::{Path, State},
     http::HeaderMap,
     response::Response,
@@ -15,7 +14,7 @@ use crate::{
     Ports, Service,
     answer::{Answer, ErrorBody},
     authorize::ask,
-    body,
+    body::{self, Sent},
     record::Record,
     stop::Stop,
     thing::{certificate_id, of_thing},
@@ -62,7 +61,7 @@ pub(crate) async fn status<P: Ports>(
     bearer: Bearer,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Sent,
 ) -> Response {
     let mut record = Record::new(DeviceVerb::Update.name(), name.clone(), caller, bearer);
     let ending = service.in_time(change(&service, &mut record, &name, &headers, &body)).await;
@@ -74,7 +73,7 @@ async fn change<P: Ports>(
     record: &mut Record,
     name: &str,
     headers: &HeaderMap,
-    body: &[u8],
+    body: &Sent,
 ) -> Result<Answer, Stop> {
     let Change { certificate_status } = body::read(headers, body)?;
     let status = match certificate_status {

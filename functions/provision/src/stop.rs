@@ -61,6 +61,11 @@ impl Stop {
         }
     }
 
+    /// The same, where it has a meaning of its own that something is not there.
+    pub(crate) fn fault_or(missing: Self, step: &'static str, fault: &Fault, caller: &Caller) -> Self {
+        if matches!(fault, Fault::Missing) { missing } else { Self::fault(step, fault, caller) }
+    }
+
     /// The same, after a certificate was made.
     pub(crate) fn after(self, undoing: Undoing) -> Self {
         Self { undoing: Some(undoing), ..self }

@@ -107,9 +107,10 @@ async fn read<P: Ports>(service: &Service<P>, record: &mut Record, name: &str) -
 
 /// What AWS IoT says of a thing by a name that it would not take is that there is none.
 pub(crate) fn of_thing(step: &'static str, fault: &Fault, record: &Record) -> Stop {
-    match fault {
-        Fault::Missing | Fault::Invalid(_) => Stop::missing("there is no such thing"),
-        fault => Stop::fault(step, fault, &record.caller),
+    if matches!(fault, Fault::Missing | Fault::Invalid(_)) {
+        Stop::missing("there is no such thing")
+    } else {
+        Stop::fault(step, fault, &record.caller)
     }
 }
 
