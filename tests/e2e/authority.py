@@ -5,6 +5,7 @@ import pathlib
 import secrets
 import ssl
 import subprocess
+import time
 
 import boto3
 
@@ -55,7 +56,7 @@ class Device:
 
 
 class Authority:
-    """A CA that AWS IoT knows, with its key where the broker looks for it. `start` and `end` are YYYYMMDDHHMMSSZ."""
+    """A CA that AWS IoT knows, with its key where the broker looks for it; `end` is YYYYMMDDHHMMSSZ."""
 
     def __init__(self, folder, kind="ec", register=True, end=None):
         self.folder = pathlib.Path(folder) / f"ca-{secrets.token_hex(8)}"
@@ -81,7 +82,9 @@ class Authority:
         (self.folder / "index").touch()
         request = self.folder / "request.pem"
         openssl("req", "-new", "-config", configuration, "-key", self.key, "-out", request)
-        lifetime = ["-startdate", "20200101000000Z", "-enddate", end] if end else ["-days", "30"]
+        days = {name: time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + after * 86400))
+                for name, after in (("yesterday", -1), ("in a month", 30))}
+        lifetime = ["-startdate", "20200101000000Z" if end else days["yesterday"], "-enddate", end or days["in a month"]]
         return openssl("ca", "-batch", "-notext", "-config", configuration, "-selfsign", "-keyfile", self.key, "-in", request,
                        "-preserveDN", *lifetime)
 

@@ -9,12 +9,16 @@ import proxy
 ERRORS = {
     "throttles": (400, "ThrottlingException"),
     "fails": (500, "InternalFailureException"),
+    "refuses": (400, "ResourceRegistrationFailureException"),
 }
+# What is done all the same, and answered so.
+LATE = {"loses its answer": "fails", "refuses late": "refuses"}
 # How requests of an operation look: method and path, or the target that a header names.
 OPERATIONS = {
     "GetObject": ("GET", r"/[^/]+/templates/[^?]+\.json"),
     "PutObject": ("PUT", r"/[^/]+/bulk/.*"),
     "GetParameter": "AmazonSSM.GetParameter",
+    "GetItem": "DynamoDB_20120810.GetItem",
     "PutItem": "DynamoDB_20120810.PutItem",
     "DeleteItem": "DynamoDB_20120810.DeleteItem",
     "DescribeCertificateAuthority": "ACMPrivateCA.DescribeCertificateAuthority",
@@ -66,9 +70,9 @@ class Interference(proxy.Proxy):
         if manner is None:
             return False
         self.seen.append(name)
-        if manner == "loses its answer":
+        if manner in LATE:
             self.passed_on(body)
-            manner = "fails"
+            manner = LATE[manner]
         status, code = ERRORS[manner]
         if name in ("GetObject", "PutObject"):
             status, code = {"throttles": (503, "SlowDown"), "fails": (500, "InternalError")}[manner]

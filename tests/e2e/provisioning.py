@@ -96,7 +96,7 @@ class Things:
         body = content if content is None or isinstance(content, bytes) else json.dumps(content).encode()
         headers |= {"Authorization": f"Bearer {self.token}"} | ({"Content-Type": media} if media and body is not None else {})
         status, answered, text = self.stack.http(method, path, body, headers)
-        return Answer(status, answered, json.loads(text) if "json" in answered.get("Content-Type", "") else text)
+        return Answer(status, answered, json.loads(text) if text and "json" in answered["Content-Type"] else text)
 
     def provision(self, template, name=None, cdf=None, parameters=None, **more):
         """An order of one thing; `more` is of the body."""

@@ -91,7 +91,7 @@ def test_a_status_that_is_none_is_refused(factory, body):
     assert factory.certificate(certificate_id(answer["certificatePem"]))["status"] == "ACTIVE"
 
 
-@pytest.mark.parametrize("name", ["a%2Fb", "a%20b", "x" * 129, "%00"])
+@pytest.mark.parametrize("name", ["a%20b", "x" * 129, "%00"])
 def test_a_name_that_no_thing_can_have_is_not_found_or_refused(factory, name):
     for method, path, body in ROUTES:
         assert factory.things.send(method, f"/things/{name}{path}", body).status in (400, 404)
@@ -161,7 +161,7 @@ def test_what_is_not_to_be_deleted_is_not(factory, certificates, policies):
         assert factory.policies(answer) == {policy}, "what keeps its certificate keeps its policies"
 
 
-STEPS = ["ListThingPrincipals", "ListAttachedPolicies", "PutItem", "DetachThingPrincipal", "ListPrincipalThings",
+STEPS = ["GetItem", "ListThingPrincipals", "ListAttachedPolicies", "PutItem", "DetachThingPrincipal", "ListPrincipalThings",
          "UpdateCertificate", "DetachPolicy", "DeleteCertificate", "ListTargetsForPolicy", "ListPolicyVersions",
          "DeletePolicyVersion", "DeletePolicy", "DeleteThing", "DeleteItem"]
 
@@ -178,7 +178,8 @@ def test_a_deletion_that_failed_in_the_middle_is_done_by_repeating_it(factory, s
         assert step in seen
         assert status == (429 if manner == "throttles" else 503) and headers["Retry-After"], failed
         repeated = factory.things.send("DELETE", f"/things/{name}")
-    assert repeated.status == 204, repeated.content
+    # Only that it is done was not known.
+    assert repeated.status == (404 if (step, manner) == ("DeleteItem", "loses its answer") else 204), repeated.content
     assert gone(factory, name) and not has_policy(factory, policy)
     assert factory.certificate(certificate_id(answer["certificatePem"])) is None
     assert "Item" not in factory.stack.ledger.get_item(Key={"pk": f"deletion#{name}"})
