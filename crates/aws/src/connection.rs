@@ -119,6 +119,7 @@ pub(crate) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<
         | "CertificateStateException"
         | "ConflictingResourceUpdateException"
         | "DeleteConflictException"
+        | "ResourceConflictsException"
         | "TaskAlreadyExistsException"
         | "VersionConflictException" => Fault::Conflict,
         "CertificateValidationException"
@@ -192,6 +193,7 @@ mod tests {
             ("CertificateStateException", conflict),
             ("ConflictingResourceUpdateException", conflict),
             ("DeleteConflictException", conflict),
+            ("ResourceConflictsException", conflict),
             ("TaskAlreadyExistsException", conflict),
             ("VersionConflictException", conflict),
             ("CertificateValidationException", invalid),

@@ -1,9 +1,13 @@
 use std::collections::BTreeMap;
 
-use aws_sdk_iot::{primitives::DateTime, types::ReportType};
+use aws_sdk_iot::{error::ProvideErrorMetadata as _, primitives::DateTime, types::ReportType};
 use ports::{Fault, RegisterThing, Registration, RegistrationTask, RegistrationTasks, Report};
 
 use super::{Iot, fault, once};
+
+/// What AWS IoT says of a resource that is there with other values, which the template does not override: the error's code is that
+/// of any registration that fails.
+const CONFLICT: &str = " conflicts with ";
 
 impl RegisterThing for Iot {
     /// `iot:RegisterThing`, and what the template makes. Asked once: another try after a lost answer might run beside the first
@@ -11,7 +15,11 @@ impl RegisterThing for Iot {
     async fn register(&self, template: &str, parameters: &BTreeMap<String, String>) -> Result<Registration, Fault> {
         let parameters = parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let register = self.0.register_thing().template_body(template).set_parameters(Some(parameters));
-        let registered = register.customize().config_override(once()).send().await.map_err(|error| fault(&error))?;
+        let registered = register.customize().config_override(once()).send().await.map_err(|error| {
+            let conflicts = error.code() == Some("ResourceRegistrationFailureException")
+                && error.message().is_some_and(|message| message.contains(CONFLICT));
+            if conflicts { Fault::Conflict } else { fault(&error) }
+        })?;
         Ok(Registration {
             certificate_pem: registered.certificate_pem,
             resource_arns: registered.resource_arns.unwrap_or_default().into_iter().collect(),
