@@ -181,7 +181,7 @@ impl DeviceClient {
                     Repeat::Always if left.is_zero() || source.is_timeout() && Instant::now() >= deadline => {
                         return Err(Error::TimedOut);
                     }
-                    _ => (Error::Unreachable { tries, source }, None),
+                    Repeat::Always | Repeat::Order(_) => (Error::Unreachable { tries, source }, None),
                 },
             };
             let wait = pause(tries, None) + asked_for.unwrap_or_default();
@@ -250,6 +250,6 @@ fn refusal(reply: &Reply) -> Error {
 fn without_url(error: http::GetError) -> DeviceError {
     DeviceError::Report(match error {
         http::GetError::Unreachable(source) => http::GetError::Unreachable(source.without_url()).into(),
-        other => other.into(),
+        error @ (http::GetError::Status(_) | http::GetError::TooLarge) => error.into(),
     })
 }

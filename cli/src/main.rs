@@ -11,6 +11,7 @@ mod commands;
 mod device_args;
 mod device_commands;
 mod provision_command;
+mod provision_order;
 mod subject_args;
 mod token_args;
 mod token_commands;
