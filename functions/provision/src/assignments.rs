@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ports::{Fault, ReadObject as _, ReadThing as _, ThingGroup};
+use serde::de::Error as _;
 use web::Caller;
 
 use crate::{Ports, Service, TemplateId, stop::Stop};
@@ -13,6 +14,24 @@ const KEY: &str = "templates/assignments.json";
 
 /// The largest file that is read, in bytes.
 const MAX_BYTES: usize = 1024 * 1024;
+
+/// Which template the things of a group get, by the group's name.
+#[derive(Debug, Default)]
+pub struct Assignments(BTreeMap<String, TemplateId>);
+
+impl Assignments {
+    /// Reads a JSON object of template ids by the names of thing groups.
+    ///
+    /// Not checked: whether there are such groups and templates.
+    ///
+    /// # Errors
+    /// Where it is none, or an id is not valid.
+    pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let texts: BTreeMap<String, String> = serde_json::from_slice(bytes)?;
+        let ids = texts.into_iter().map(|(group, id)| Ok((group, id.parse().map_err(serde_json::Error::custom)?)));
+        ids.collect::<Result<_, _>>().map(Self)
+    }
+}
 
 /// The template of the nearest group that has one, from the path's last group up to its root.
 ///
@@ -36,21 +55,17 @@ pub(crate) async fn assigned<P: Ports>(
         return Err(unknown_group());
     }
     let assignments = read(service, caller).await?;
-    let nearest = names.iter().rev().find_map(|name| assignments.get(*name));
-    let id = nearest.ok_or_else(|| Stop::bad("no_assignment", "no group of groupPath has a template"))?;
-    id.parse().map_err(|error| {
-        tracing::error!(error = ports::chain(&error), "assignment is not usable");
-        Stop::bad("no_assignment", "the template that is assigned to the group has a name that is not valid")
-    })
+    let nearest = names.iter().rev().find_map(|name| assignments.0.get(*name));
+    nearest.cloned().ok_or_else(|| Stop::bad("no_assignment", "no group of groupPath has a template"))
 }
 
-async fn read<P: Ports>(service: &Arc<Service<P>>, caller: &Caller) -> Result<BTreeMap<String, String>, Stop> {
+async fn read<P: Ports>(service: &Arc<Service<P>>, caller: &Caller) -> Result<Assignments, Stop> {
     let object = match service.objects.read(KEY, None, MAX_BYTES).await {
         Ok(object) => object.ok_or_else(|| Stop::unavailable("assignments"))?,
-        Err(Fault::Missing) => return Ok(BTreeMap::new()),
+        Err(Fault::Missing) => return Ok(Assignments::default()),
         Err(fault) => return Err(Stop::fault("assignments", &fault, caller)),
     };
-    serde_json::from_slice(object.bytes.expose()).map_err(|error| {
+    Assignments::parse(object.bytes.expose()).map_err(|error| {
         tracing::error!(%error, "assignments are not usable");
         Stop::unavailable("assignments")
     })

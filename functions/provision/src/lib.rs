@@ -28,6 +28,7 @@ mod template_id;
 mod thing;
 mod undo;
 
+pub use assignments::Assignments;
 pub use config::{Config, PrivateCaAlias};
 pub use openapi::openapi;
 pub use router::router;

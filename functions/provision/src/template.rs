@@ -67,6 +67,9 @@ pub enum TemplateError {
         "its one certificate has to take {{\"Ref\": \"CertificateId\"}} or, where a CA that AWS IoT knows signs, {{\"Ref\": \"CertificatePem\"}}"
     )]
     Certificate,
+    /// It registers more than one thing, of which policy would be asked for one.
+    #[error("it has more than one thing")]
+    SeveralThings,
     /// A parameter that is filled in is not declared.
     #[error("it refers to a certificate's parameter that it does not declare as a String")]
     Undeclared,
@@ -151,7 +154,11 @@ impl Template {
             None => false,
         };
         let inactive = certificates.iter().any(|certificate| certificate["Properties"]["Status"] == "INACTIVE");
-        let thing_name = of_type(resources, "AWS::IoT::Thing").next().and_then(ThingName::of);
+        let things: Vec<&Value> = of_type(resources, "AWS::IoT::Thing").collect();
+        if things.len() > 1 {
+            return Err(TemplateError::SeveralThings);
+        }
+        let thing_name = things.first().and_then(|thing| ThingName::of(thing));
         add_policies(resources, options, iot_arns)?;
         let body = Value::Object(template).to_string();
         if body.chars().count() > MAX_CHARACTERS {
