@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import boto3
 RUNS = 21
 release, target, build = map(pathlib.Path, sys.argv[1:])
 functions = {
-    name: build / f"{name.capitalize()}Function/bootstrap" for name in ("exchange", "token", "authorize", "issue", "rotate")}
+    name: build / f"{name.capitalize()}Function/bootstrap" for name in ("exchange", "token", "authorize", "issue", "provision", "rotate")}
 missed = []
 
 
@@ -28,7 +29,7 @@ def show(what, measured, unit, budget, yardstick):
 
 
 def criterion(name):
-    folder = name.replace("/", "_")
+    folder = re.sub(r'[?"/\\*<>:|^]', "_", name)
     return json.loads((target / "criterion" / folder / "new/estimates.json").read_text())["median"]["point_estimate"] / 1e6
 
 
@@ -86,13 +87,22 @@ print(f"{'':<34}{'measured':>10}")
 rsa, exchange = criterion("rsa-3072 private operation"), criterion("exchange, 3072 bits, one secret")
 show("exchange, processor", exchange, "ms", 1.25 * rsa, f"1.25 x one RSA-3072 private operation, {rsa:.2f} ms")
 
+print(f"{'device certificates':<34}{'a second and core':>20}{'the raw operations alone':>28}")
+for kind, certificate, raw in (
+        ("key P-256, CA P-256", "P-256: key and certificate under P-256", "P-256: generation and signature alone"),
+        ("CSR P-256, CA P-256", "P-256: request read and certificate under P-256", None),
+        ("key RSA-2048, CA P-256", "RSA-2048: key and certificate under P-256", "RSA-2048: generation and P-256 signature alone")):
+    alone = f"{1e3 / criterion(raw):>28.0f}" if raw else ""
+    print(f"{kind:<34}{1e3 / criterion(certificate):>20.0f}{alone}")
+
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), RuntimeApi)
 server.daemon_threads = True
 threading.Thread(target=server.serve_forever, daemon=True).start()
 port = server.server_port
 settings = {
     "AUDIENCE": "a", "GROUPS": "web", "BUCKET": "b", "KEY_SECRET": "c/k", "AUDIT_DAYS": "1", "LEDGER_TABLE": "t",
-    "TOKEN_KEY_SECRET": "c/t", "TOKEN_SECONDS": "60", "MAX_TOKEN_SECONDS": "60", "NONCE_RATE": "1", "KEY_BITS": "3072", "ACCEPT_SECONDS": "60", "URL_PARAMETER": "/u"}
+    "TOKEN_KEY_SECRET": "c/t", "TOKEN_SECONDS": "60", "MAX_TOKEN_SECONDS": "60", "NONCE_RATE": "1", "KEY_BITS": "3072", "ACCEPT_SECONDS": "60", "URL_PARAMETER": "/u",
+    "BULK_ROLE_ARN": "r", "IOT_ARNS": "i", "DEVICE_CERTIFICATE_DAYS": "1", "DELETE_CERTIFICATES": "true", "DELETE_POLICIES": "false"}
 rows = [
     [init(release / "empty", port), *(init(binary, port, **settings) for binary in functions.values())] for _ in range(RUNS)]
 empty, *inits = medians(rows)

@@ -23,6 +23,10 @@ need_openssh() {
   command -v ssh-agent ssh-add ssh-keygen >/dev/null || die "OpenSSH's client is missing (Debian: apt install openssh-client)"
 }
 
+need_openssl() {
+  command -v openssl >/dev/null || die "OpenSSL's command is missing (Debian: apt install openssl)"
+}
+
 need_rust() {
   command -v cargo >/dev/null || die "Rust is missing: install it from https://rustup.rs"
   command -v cc >/dev/null || die "a C compiler is missing (Debian: apt install gcc libc6-dev)"
