@@ -109,7 +109,7 @@ class Things:
         """An order of many."""
         return self.send("POST", "/bulkthings", {"provisioningTemplateId": template, "parameters": rows} | more)
 
-    def ended(self, task, seconds=300):
+    def ended(self, task, seconds=900):
         """What a task answers when it has ended."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

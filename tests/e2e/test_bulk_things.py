@@ -114,10 +114,10 @@ def test_a_template_that_ties_the_client_id_goes_for_bulk_and_policy_is_asked(fa
     assert visitor.send("GET", f"/bulkthings/{task}").status == 403
 
 
-@pytest.mark.parametrize("task", ["0e3a7c51-0000-4000-8000-000000000000", "no-such-task", "..%2Fthings", "x" * 41])
+@pytest.mark.parametrize("task", ["0e3a7c51-0000-4000-8000-000000000000", "no-such-task", "x" * 41])
 def test_a_task_that_is_not_there_is_not_found(factory, task):
     status, _, answer = factory.things.send("GET", f"/bulkthings/{task}")
-    assert status in (400, 404) and (status == 404 or task.startswith(("..", "x"))), answer
+    assert status == 404 and set(answer) == {"error"}
 
 
 def test_a_task_that_others_started_is_not_shown(factory):
