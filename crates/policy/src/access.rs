@@ -82,8 +82,17 @@ pub enum Action<'a> {
         /// The certificate that a CA of the customer's would sign, where the template has one made.
         certificate: Option<CertificateRequest<'a>>,
     },
-    /// To do this with things of the registry.
-    Device(DeviceVerb, Device<'a>),
+    /// To see what is registered.
+    ReadDevice(Device<'a>),
+    /// To set the status of the certificates of a thing.
+    UpdateDevice {
+        /// The thing's name.
+        thing: &'a str,
+        /// `ACTIVE`, `INACTIVE` or `REVOKED`.
+        status: &'a str,
+    },
+    /// To delete the thing of this name, with what serves nothing else.
+    DeleteDevice(&'a str),
 }
 
 /// A certificate that a CA of the customer's would sign.
@@ -99,23 +108,12 @@ pub struct CertificateRequest<'a> {
     pub subject: &'a [(&'static str, &'a str)],
 }
 
-/// What can be done with what is registered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceVerb {
-    /// To see it.
-    Read,
-    /// To set the status of its certificates.
-    Update,
-    /// To delete it with what serves nothing else.
-    Delete,
-}
-
-/// What can be seen, changed and deleted.
+/// What is registered.
 #[derive(Clone, Copy, Debug)]
 pub enum Device<'a> {
     /// The thing of this name.
     Thing(&'a str),
-    /// A task that registers things by the template of this id. It can be seen alone.
+    /// A task that registers things by the template of this id.
     Task(&'a str),
 }
 
@@ -156,12 +154,12 @@ impl Access<'_> {
                 }
                 ("device:provision", uid("Template", template), vec![], details)
             }
-            Action::Device(verb, Device::Thing(name)) => {
-                let attributes = HashMap::from([("name".to_owned(), text(name))]);
-                let thing = Entity::new(uid("Thing", name), attributes, HashSet::new()).map_err(|_| Malformed)?;
-                (verb.name(), uid("Thing", name), vec![thing], vec![])
+            Action::ReadDevice(Device::Thing(name)) => ("device:read", uid("Thing", name), vec![thing(name)?], vec![]),
+            Action::ReadDevice(Device::Task(template)) => ("device:read", uid("Template", template), vec![], vec![]),
+            Action::UpdateDevice { thing: name, status } => {
+                ("device:update", uid("Thing", name), vec![thing(name)?], vec![("status", text(status))])
             }
-            Action::Device(verb, Device::Task(template)) => (verb.name(), uid("Template", template), vec![], vec![]),
+            Action::DeleteDevice(name) => ("device:delete", uid("Thing", name), vec![thing(name)?], vec![]),
         };
         let principal = match self.principal {
             Principal::Group(name) => uid("Group", name),
@@ -212,18 +210,6 @@ impl CertificateRequest<'_> {
     }
 }
 
-impl DeviceVerb {
-    /// The action's name in policies.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Read => "device:read",
-            Self::Update => "device:update",
-            Self::Delete => "device:delete",
-        }
-    }
-}
-
 impl Circumstances<'_> {
     /// The circumstances, and what else the action's context has.
     fn to_cedar(self, details: Vec<(&'static str, RestrictedExpression)>) -> Result<Context, Malformed> {
@@ -240,6 +226,11 @@ impl Circumstances<'_> {
         let all = circumstances.into_iter().chain(details).map(|(name, value)| (name.to_owned(), value));
         Context::from_pairs(all).map_err(|_| Malformed)
     }
+}
+
+fn thing(name: &str) -> Result<Entity, Malformed> {
+    let attributes = HashMap::from([("name".to_owned(), text(name))]);
+    Entity::new(uid("Thing", name), attributes, HashSet::new()).map_err(|_| Malformed)
 }
 
 fn text(text: &str) -> RestrictedExpression {

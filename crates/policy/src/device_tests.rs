@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    Access, Action, BearerPrincipal, CertificateRequest, Circumstances, Decision, Device, DeviceVerb, Policies,
-    Principal,
+    Access, Action, BearerPrincipal, CertificateRequest, Circumstances, Decision, Device, Policies, Principal,
 };
 
 const FACTORY: &str = r#"
@@ -14,8 +13,9 @@ const FACTORY: &str = r#"
         && context.certificate.days <= 365 && context.certificate.subject has common_name
         && context.certificate.subject.common_name like "sensor-*"
     };
-    permit (principal, action in [Action::"device:read", Action::"device:update"], resource is Thing)
-    when { resource.name like "sensor-*" };
+    permit (principal, action == Action::"device:read", resource is Thing) when { resource.name like "sensor-*" };
+    permit (principal, action == Action::"device:update", resource is Thing)
+    when { resource.name like "sensor-*" && context.status != "ACTIVE" };
     permit (principal == Subject::"network:line1", action == Action::"device:read", resource == Template::"sensor");
 "#;
 
@@ -55,15 +55,18 @@ fn what_a_device_gets_is_in_the_context() {
 
 #[test]
 fn things_are_told_apart_by_name_and_verb() {
-    for (verb, thing, expected) in [
-        (DeviceVerb::Read, "sensor-1", true),
-        (DeviceVerb::Update, "sensor-1", true),
-        (DeviceVerb::Delete, "sensor-1", false),
-        (DeviceVerb::Read, "door-1", false),
+    let update = |thing, status| Action::UpdateDevice { thing, status };
+    for (action, expected) in [
+        (Action::ReadDevice(Device::Thing("sensor-1")), true),
+        (Action::ReadDevice(Device::Thing("door-1")), false),
+        (Action::ReadDevice(Device::Task("sensor")), true),
+        (Action::ReadDevice(Device::Task("door")), false),
+        (update("sensor-1", "INACTIVE"), true),
+        (update("sensor-1", "REVOKED"), true),
+        (update("sensor-1", "ACTIVE"), false),
+        (update("door-1", "INACTIVE"), false),
+        (Action::DeleteDevice("sensor-1"), false),
     ] {
-        assert_eq!(allowed(BEARER, Action::Device(verb, Device::Thing(thing))), expected, "{verb:?} {thing}");
+        assert_eq!(allowed(BEARER, action), expected, "{action:?}");
     }
-    assert!(allowed(BEARER, Action::Device(DeviceVerb::Read, Device::Task("sensor"))));
-    assert!(!allowed(BEARER, Action::Device(DeviceVerb::Read, Device::Task("door"))));
-    assert!(!allowed(BEARER, Action::Device(DeviceVerb::Delete, Device::Task("sensor"))), "no such question");
 }

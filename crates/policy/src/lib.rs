@@ -12,7 +12,7 @@ mod source;
 mod token_options;
 
 pub use access::{
-    Access, Action, BearerPrincipal, CertificateRequest, Circumstances, Device, DeviceVerb, Principal, SshKeyPrincipal,
+    Access, Action, BearerPrincipal, CertificateRequest, Circumstances, Device, Principal, SshKeyPrincipal,
 };
 pub use policies::{Decision, Policies, PolicyError};
 pub use source::PolicySource;

@@ -6,8 +6,7 @@ use serde::Serialize;
 
 use crate::{body::CDF_MEDIA_TYPE, stop::Stop};
 
-/// What a request gets.
-#[derive(Debug)]
+/// What a request gets. It may hold a private key.
 pub(crate) struct Answer {
     status: StatusCode,
     body: Option<String>,

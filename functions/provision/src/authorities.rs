@@ -21,9 +21,14 @@ const MAX_KEPT: usize = 16;
 pub(crate) struct Authorities(Mutex<BTreeMap<CertificateId, (Duration, Arc<Authority>)>>);
 
 impl Authorities {
-    fn get(&self, id: &CertificateId, now: Duration) -> Option<Arc<Authority>> {
+    /// Drops those that were read too long ago. A function that is not asked for anything keeps them until it is, or ends.
+    pub(crate) fn forget_old(&self, now: Duration) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, (read, _)| now.saturating_sub(*read) < MAX_AGE);
+    }
+
+    fn get(&self, id: &CertificateId) -> Option<Arc<Authority>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get(id).map(|(_, authority)| Arc::clone(authority))
     }
 
@@ -43,7 +48,7 @@ pub(crate) async fn authority<P: Ports>(
     caller: &Caller,
 ) -> Result<Arc<Authority>, Stop> {
     let now = service.clock.now();
-    if let Some(authority) = service.authorities.get(id, now) {
+    if let Some(authority) = service.authorities.get(id) {
         return Ok(authority);
     }
     let parameter = format!("cdf-ca-key-{id}");

@@ -13,6 +13,7 @@ pub(crate) async fn ask<P: Ports>(
     record: &mut Record,
     action: Action<'_>,
 ) -> Result<Allowed, Stop> {
+    service.authorities.forget_old(service.clock.now());
     let policies = match service.policies.get(&service.clock).await {
         Ok(policies) => policies,
         Err(fault) => return Err(Stop::fault("policies", &fault, &record.caller)),
@@ -21,6 +22,7 @@ pub(crate) async fn ask<P: Ports>(
     let circumstances = Circumstances { source_ip: record.caller.source_ip, now: service.clock.now(), wire: "v2" };
     match policies.value.decide(Access { principal, action, circumstances }) {
         Decision::Allow(allowing) => {
+            let allowing = record.policies.take().into_iter().chain(allowing).collect::<Vec<_>>();
             record.policies = Some(allowing.join(" "));
             Ok(Allowed(()))
         }

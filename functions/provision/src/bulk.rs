@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 use policy::Action;
-use ports::{Clock as _, Ledger as _, Precondition, RegistrationTasks as _, Row, SpendError, WriteObject as _};
+use ports::{Ledger as _, Precondition, RegistrationTasks as _, WriteObject as _};
 use protocol::{Random as _, SystemRandom};
 use serde::{Deserialize, Serialize};
 use web::{Bearer, Caller};
@@ -16,9 +16,9 @@ use crate::{
     answer::{Answer, ErrorBody},
     authorize::ask,
     body::{self, Sent},
-    provision::{check_parameters, template},
     record::Record,
     stop::Stop,
+    templates::{check_parameters, template},
 };
 
 /// How many things one request may have registered.
@@ -104,7 +104,10 @@ async fn start<P: Ports>(
     let _allowed = ask(service, record, action).await?;
     let key = new_key(&id);
     record.detail = Some(format!("{count} things, {key}"));
-    remember(service, record, &key, count).await?;
+    let details = vec![("input", key.clone()), ("things", count.to_string())];
+    let row = record.row(service, format!("bulk#{}", key.rsplit('/').next().unwrap_or(&key)), 0, details);
+    let spent = service.ledger.spend(row).await;
+    spent.map_err(|error| Stop::not_remembered(&error, &record.caller))?;
     let written = service.objects.write(&key, lines.into_bytes(), "application/x-ndjson", Precondition::Absent).await;
     written.map_err(|fault| Stop::fault("input", &fault, &record.caller))?;
     let config = &service.config;
@@ -125,26 +128,4 @@ fn new_key(id: &TemplateId) -> String {
 pub(crate) fn template_of(key: &str) -> Option<TemplateId> {
     let (id, _) = key.strip_prefix(PREFIX)?.split_once('/')?;
     id.parse().ok()
-}
-
-async fn remember<P: Ports>(service: &Service<P>, record: &Record, key: &str, count: u32) -> Result<(), Stop> {
-    let now = service.clock.unix_seconds();
-    let row = Row {
-        key: format!("bulk#{}", key.rsplit('/').next().unwrap_or(key)),
-        ttl: Some(now + service.config.audit_days * 86_400),
-        record: vec![
-            ("input", key.to_owned()),
-            ("things", count.to_string()),
-            ("policies", record.policies.clone().unwrap_or_default()),
-            ("subject", record.bearer.subject.clone()),
-            ("session", record.bearer.session.clone()),
-            ("source_ip", record.caller.source_ip.to_string()),
-            ("request_id", record.caller.request_id.clone()),
-            ("started_at", now.to_string()),
-        ],
-    };
-    service.ledger.spend(row).await.map_err(|error| match error {
-        SpendError::AlreadySpent => Stop::unavailable("ledger"),
-        SpendError::Fault(fault) => Stop::fault("ledger", &fault, &record.caller),
-    })
 }

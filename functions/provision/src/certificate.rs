@@ -132,7 +132,7 @@ async fn sign<P: Ports>(service: &Service<P>, order: Signed, record: &Record) ->
             let unknown = Stop::bad("unknown_ca", "there is no such private CA");
             let signed = service.private_cas.sign(&order).await;
             let pem = signed.map_err(|fault| Stop::fault_or(unknown, "private_ca", &fault, &record.caller))?;
-            (signed_for(&pem, &csr)?, ca_pem)
+            (signed_for(&pem, &csr, service.clock.unix_seconds(), days)?, ca_pem)
         }
     };
     let public_key = key.as_ref().map(|key| key.public_key().to_pem());
@@ -148,12 +148,15 @@ async fn registered_ca<P: Ports>(service: &Service<P>, id: &CertificateId, recor
     if ca.active { Ok(ca.pem) } else { Err(Stop::bad("inactive_ca", "the CA is not active in AWS IoT")) }
 }
 
-/// What came from a private CA, if it is of the key and the subject that were asked for: policy allowed those.
-fn signed_for(pem: &str, csr: &Csr) -> Result<Certificate, Stop> {
+/// What came from a private CA, if it is what was asked for: policy allowed that.
+fn signed_for(pem: &str, csr: &Csr, now: u64, days: u32) -> Result<Certificate, Stop> {
     let certificate = Certificate::from_pem(pem).map_err(failed)?;
     let same_key = certificate.public_key().map_err(failed)?.to_pem() == csr.public_key().to_pem();
-    if !same_key || certificate.subject_text() != csr.subject().to_string() {
-        tracing::error!("AWS Private CA signed for another key or subject than the request's");
+    let same_subject = certificate.subject_text() == csr.subject().to_string();
+    // It has a clock of its own, and may round up to a day's end.
+    let in_time = certificate.not_after() <= now + (u64::from(days) + 1) * 86_400;
+    if !same_key || !same_subject || !in_time || certificate.is_ca() {
+        tracing::error!("AWS Private CA signed for another key, subject, time or use than was asked for");
         return Err(Stop::unavailable("private_ca"));
     }
     Ok(certificate)

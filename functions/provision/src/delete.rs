@@ -3,12 +3,8 @@ use std::{
     sync::Arc,
 };
 
-use axum::{
-    extract::{Path, State},
-    http::HeaderMap,
-    response::Response,
-};
-use policy::{Action, Device, DeviceVerb};
+use axum::{extract::State, http::HeaderMap, response::Response};
+use policy::Action;
 use ports::{
     CertificateStatus, ChangeCertificate as _, DeleteIotPolicy as _, DeleteThing as _, Fault, Ledger as _,
     ReadCertificate as _, ReadIotPolicy as _, ReadRow as _, ReadThing as _, Row, SpendError, TakeRow as _,
@@ -19,9 +15,10 @@ use crate::{
     Ports, Service,
     answer::{Answer, ErrorBody},
     authorize::{Allowed, ask},
+    path_name::PathName,
     record::Record,
     stop::Stop,
-    thing::{certificate_id, of_thing},
+    thing::{all, certificate_id, none_where_missing, of_thing},
 };
 
 /// Deletes a thing.
@@ -47,77 +44,88 @@ pub(crate) async fn delete<P: Ports>(
     State(service): State<Arc<Service<P>>>,
     caller: Caller,
     bearer: Bearer,
-    Path(name): Path<String>,
+    PathName(name): PathName,
     headers: HeaderMap,
 ) -> Response {
-    let mut record = Record::new(DeviceVerb::Delete.name(), name.clone(), caller, bearer);
+    let mut record = Record::new("device:delete", name.clone(), caller, bearer);
     let ending = service.in_time(take_up(&service, &mut record, &name)).await;
     record.end(ending, &headers)
 }
 
 /// A deletion that is under way: what has to go with the thing. It is remembered until it is done, since what is detached
 /// already can't be found by the thing any more.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug)]
 struct Deletion {
     certificates: BTreeSet<String>,
     policies: BTreeSet<String>,
 }
 
 async fn take_up<P: Ports>(service: &Service<P>, record: &mut Record, name: &str) -> Result<Answer, Stop> {
-    let allowed = ask(service, record, Action::Device(DeviceVerb::Delete, Device::Thing(name))).await?;
-    let deletion = match plan(service, name).await {
-        Ok(Some(deletion)) => deletion,
-        Ok(None) => return Err(Stop::missing("there is no such thing")),
-        Err(fault) => return Err(of_thing("plan", &fault, record)),
+    let allowed = ask(service, record, Action::DeleteDevice(name)).await?;
+    let earlier = service.ledger.row(&key(name)).await;
+    let earlier = earlier.map_err(|fault| Stop::fault("ledger", &fault, &record.caller))?;
+    let earlier = earlier.as_ref().map(Deletion::from_record);
+    let found = match found(service, name).await {
+        Ok(found) => Some(found),
+        // The earlier request had come as far as the thing itself.
+        Err(Fault::Missing) if earlier.is_some() => None,
+        Err(fault) => return Err(of_thing("found", &fault, record)),
     };
-    let ids: Vec<&str> = deletion.certificates.iter().map(|arn| certificate_id(arn)).collect();
-    record.detail = Some(format!("certificates: {}", ids.join(" ")));
-    let done = carry_out(service, name, &deletion, &allowed).await;
+    let certificates = earlier.iter().chain(&found).flat_map(|deletion| &deletion.certificates);
+    let ids: BTreeSet<&str> = certificates.map(|arn| certificate_id(arn)).collect();
+    record.detail = Some(format!("certificates: {}", Vec::from_iter(ids).join(" ")));
+    let done = carry_out(service, name, earlier, found, &allowed).await;
     done.map_err(|fault| Stop::fault("delete", &fault, &record.caller))?;
     Ok(Answer::nothing())
 }
 
-/// What has to go, as it is attached now and as an earlier request found it; `None` where there is neither a thing nor an earlier
-/// request. It is in the ledger before anything is done.
-async fn plan<P: Ports>(service: &Service<P>, name: &str) -> Result<Option<Deletion>, Fault> {
-    let iot = &service.iot;
-    let earlier = service.ledger.row(&key(name)).await?.as_ref().map(Deletion::from_record);
-    let found = async {
-        let mut found =
-            Deletion { certificates: iot.certificates_of(name).await?.into_iter().collect(), ..Deletion::default() };
-        for arn in &found.certificates {
-            found.policies.extend(iot.policies_of(arn).await?);
-        }
-        Ok(found)
-    };
-    let found = match found.await {
-        Ok(found) => found,
-        Err(Fault::Missing) => return Ok(earlier),
-        Err(fault) => return Err(fault),
-    };
-    let all = earlier.as_ref().map_or_else(|| found.clone(), |earlier| earlier.and(&found));
-    if earlier.as_ref() != Some(&all) {
-        if earlier.is_some() {
-            service.ledger.take(&key(name)).await?;
-        }
-        remember(service, name, &all).await?;
-    }
-    Ok(Some(all))
+/// What has to go with the thing as it is now.
+async fn found<P: Ports>(service: &Service<P>, name: &str) -> Result<Deletion, Fault> {
+    let certificates = service.iot.certificates_of(name).await?;
+    let policies =
+        all(certificates.iter().map(|arn| async { service.iot.policies_of(arn).await.or_else(none_where_missing) }));
+    let policies = policies.await.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+    Ok(Deletion { certificates: certificates.into_iter().collect(), policies })
 }
 
-async fn carry_out<P: Ports>(service: &Service<P>, name: &str, deletion: &Deletion, _: &Allowed) -> Result<(), Fault> {
+/// Deletes what an earlier request left; then what is found now, which gets a row of its own, and the thing.
+async fn carry_out<P: Ports>(
+    service: &Service<P>,
+    name: &str,
+    earlier: Option<Deletion>,
+    found: Option<Deletion>,
+    _: &Allowed,
+) -> Result<(), Fault> {
+    if let Some(earlier) = earlier {
+        take_apart(service, name, &earlier).await?;
+        service.ledger.take(&key(name)).await?;
+    }
+    if let Some(found) = found {
+        remember(service, name, &found).await?;
+        take_apart(service, name, &found).await?;
+        service.iot.delete_thing(name).await?;
+        service.ledger.take(&key(name)).await?;
+    }
+    Ok(())
+}
+
+async fn take_apart<P: Ports>(service: &Service<P>, name: &str, deletion: &Deletion) -> Result<(), Fault> {
     let (iot, config) = (&service.iot, &service.config);
     for arn in &deletion.certificates {
         iot.detach_thing(name, arn).await?;
-        if !config.delete_certificates || !iot.things_of(arn).await.or_else(none_where_missing)?.is_empty() {
+        let things = iot.things_of(arn).await.or_else(none_where_missing)?;
+        // AWS IoT may take seconds to see that the certificate is detached.
+        if !config.delete_certificates || things.iter().any(|thing| thing != name) {
             continue;
         }
         let id = certificate_id(arn);
         match iot.set_status(id, CertificateStatus::Inactive).await {
             Err(Fault::Missing) => continue,
+            // One that is revoked stays so, and can be deleted.
+            Err(Fault::Conflict) => {}
             set => set?,
         }
-        for policy in iot.policies_of(arn).await? {
+        for policy in iot.policies_of(arn).await.or_else(none_where_missing)? {
             iot.detach_policy(&policy, arn).await?;
         }
         iot.delete_certificate(id).await?;
@@ -131,12 +139,7 @@ async fn carry_out<P: Ports>(service: &Service<P>, name: &str, deletion: &Deleti
             }
         }
     }
-    iot.delete_thing(name).await?;
-    service.ledger.take(&key(name)).await.map(|_| ())
-}
-
-fn none_where_missing(fault: Fault) -> Result<Vec<String>, Fault> {
-    if matches!(fault, Fault::Missing) { Ok(Vec::new()) } else { Err(fault) }
+    Ok(())
 }
 
 fn key(name: &str) -> String {
@@ -153,10 +156,6 @@ async fn remember<P: Ports>(service: &Service<P>, name: &str, deletion: &Deletio
 }
 
 impl Deletion {
-    fn and(&self, other: &Self) -> Self {
-        Self { certificates: &self.certificates | &other.certificates, policies: &self.policies | &other.policies }
-    }
-
     fn to_record(&self) -> Vec<(&'static str, String)> {
         let join = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(" ");
         vec![("certificates", join(&self.certificates)), ("policies", join(&self.policies))]

@@ -16,8 +16,10 @@ mod config;
 mod delete;
 mod openapi;
 mod order;
+mod path_name;
 mod provision;
 mod record;
+mod registration;
 mod router;
 mod service;
 mod status;
@@ -25,6 +27,7 @@ mod stop;
 mod task;
 mod template;
 mod template_id;
+mod templates;
 mod thing;
 mod undo;
 

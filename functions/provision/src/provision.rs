@@ -6,39 +6,26 @@ use axum::{
     response::Response,
 };
 use policy::Action;
-use ports::{
-    AddCertificate as _, Clock as _, Fault, Ledger as _, ReadObject as _, RegisterThing as _, Registration, Row,
-    SpendError,
-};
-use protocol::Secret;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::time::timeout;
 use web::{Bearer, Caller};
 
 use crate::{
-    Ports, Service, Template, TemplateId,
+    Ports, Service, Template,
     answer::{Answer, ErrorBody},
-    assignments::assigned,
     authorize::{Allowed, ask},
     body::{self, Sent},
     certificate::{Made, make},
     order::{CdfParameters, Order, attributes},
     record::Record,
+    registration::{Provisioned, register},
     stop::Stop,
-    undo::undo,
+    templates::{check_parameters, template},
 };
 
-/// How long it may take until the certificate is made, how long the registration, and how long its undoing: together less than
+/// How long it may take until the certificate is made. With the time for its registration, and for undoing it, that is less than
 /// the gateway waits, 29 seconds.
 const MAKING: Duration = Duration::from_secs(12);
-const REGISTERING: Duration = Duration::from_secs(9);
-const UNDOING: Duration = Duration::from_secs(6);
-
-/// The largest template that is read, in bytes. AWS IoT takes 10,240 characters.
-const MAX_TEMPLATE_BYTES: usize = 64 * 1024;
-
-/// What the broker fills in, and no caller may.
-const FILLED: [&str; 4] = ["CertificateId", "CertificateArn", "CertificatePem", "CaCertificatePem"];
 
 /// A thing to register.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -53,24 +40,6 @@ pub(crate) struct Thing {
     parameters: BTreeMap<String, String>,
     /// What the template's option needs.
     cdf_provisioning_parameters: Option<CdfParameters>,
-}
-
-/// A thing that was registered.
-#[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Provisioned {
-    /// Its certificate.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    certificate_pem: Option<String>,
-    /// Its public key, PEM, where its keys were made for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    public_key: Option<String>,
-    /// Its private key, PKCS#8 or PKCS#1 PEM, where its keys were made for it. It is kept nowhere else.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    private_key: Option<Secret<String>>,
-    /// ARNs by the template's names of its resources: `thing`, `certificate`, and policies.
-    resource_arns: BTreeMap<String, String>,
 }
 
 /// Registers a thing by a template.
@@ -115,12 +84,7 @@ async fn answer<P: Ports>(
     let prepared = timeout(MAKING, prepare(service, record, headers, body)).await;
     let Prepared { template, parameters, made, allowed } =
         prepared.unwrap_or_else(|_| Err(Stop::unavailable("deadline")))?;
-    let provisioned = match made {
-        Some(made) => with_certificate(service, record, &template, parameters, made, &allowed).await?,
-        None => Provisioned::new(
-            register(service, record, &template, &parameters, &allowed).await.map_err(|(stop, _)| stop)?,
-        ),
-    };
+    let provisioned = register(service, record, &template, parameters, made, &allowed).await?;
     Ok(Answer::json(StatusCode::CREATED, &provisioned))
 }
 
@@ -146,6 +110,7 @@ async fn prepare<P: Ports>(
     check_parameters(&template, &parameters)?;
     let order = Order::read(&template, thing.cdf_provisioning_parameters, &service.config)?;
     let name = template.thing_name(&parameters);
+    check_name(name.as_deref())?;
     if let Some(name) = &name {
         record.wants = format!("{id} {name}");
     }
@@ -161,161 +126,12 @@ async fn prepare<P: Ports>(
     Ok(Prepared { template, parameters, made, allowed })
 }
 
-/// The template that a request names, or that is assigned to the group that it names.
-pub(crate) async fn template<P: Ports>(
-    service: &Arc<Service<P>>,
-    id: Option<&str>,
-    group_path: Option<&str>,
-    record: &mut Record,
-) -> Result<(TemplateId, Template), Stop> {
-    let id: TemplateId = match (id, group_path) {
-        (Some(id), None) => id.parse().map_err(|_| unknown_template())?,
-        (None, Some(path)) => assigned(service, path, &record.caller).await?,
-        _ => return Err(Stop::bad("malformed", "one of provisioningTemplateId and groupPath has to be there")),
-    };
-    id.as_str().clone_into(&mut record.wants);
-    let object = match service.objects.read(&id.key(), None, MAX_TEMPLATE_BYTES).await {
-        Ok(object) => object.ok_or_else(|| Stop::unavailable("template"))?,
-        Err(Fault::Missing) => return Err(unknown_template()),
-        Err(Fault::Unusable(_)) => return Err(Stop::bad("invalid_template", "the template is too large")),
-        Err(fault) => return Err(Stop::fault("template", &fault, &record.caller)),
-    };
-    let template = Template::parse(object.bytes.expose(), &service.config.iot_arns).map_err(|error| {
-        Stop::bad("invalid_template", format!("the template is not valid: {}", ports::chain(&error)))
-    })?;
-    Ok((id, template))
-}
-
-/// Refuses what the broker fills in, and what AWS IoT would not take.
-pub(crate) fn check_parameters(template: &Template, parameters: &BTreeMap<String, String>) -> Result<(), Stop> {
-    if template.making().is_some() && FILLED.iter().any(|name| parameters.contains_key(*name)) {
-        return Err(Stop::bad("filled_in", "parameters holds one that the template's CDF option fills in"));
-    }
-    match parameters.iter().find(|(name, value)| name.is_empty() || name.len() > 2_048 || value.len() > 4_096) {
-        Some(_) => Err(Stop::bad("malformed", "parameters holds one that is too long or has no name")),
-        None => Ok(()),
-    }
-}
-
-/// Registers a thing with its certificate; or undoes the certificate.
-async fn with_certificate<P: Ports>(
-    service: &Arc<Service<P>>,
-    record: &mut Record,
-    template: &Template,
-    mut parameters: BTreeMap<String, String>,
-    mut made: Made,
-    allowed: &Allowed,
-) -> Result<Provisioned, Stop> {
-    record.certificate = Some(made.issued.clone());
-    if let Err(stop) = remember(service, record, &made).await {
-        return if made.is_registered { Err(undone(service, stop, &made, true).await) } else { Err(stop) };
-    }
-    if template.takes_certificate_by_id() && !made.is_registered {
-        let pem = made.certificate.to_pem();
-        match service.iot.register_certificate(&pem, made.ca_pem.as_deref(), made.status).await {
-            Ok(_) => made.is_registered = true,
-            // One that is there already was not made here, and is not undone.
-            Err(Fault::Conflict) => return Err(Stop::conflict("AWS IoT knows this certificate already")),
-            Err(fault) => {
-                let stop = Stop::fault("register_certificate", &fault, &record.caller);
-                return Err(undone(service, stop, &made, is_over(&fault)).await);
-            }
-        }
-    }
-    let id = made.id().to_string();
-    let mut fill = |name: &str, value: Option<String>| {
-        if template.declares(name) {
-            parameters.extend(value.map(|value| (name.to_owned(), value)));
-        }
-    };
-    fill("CertificateArn", Some(format!("{}cert/{id}", service.config.iot_arns)));
-    fill("CertificateId", Some(id));
-    fill("CertificatePem", Some(made.certificate.to_pem()));
-    fill("CaCertificatePem", made.ca_pem.clone());
-    match register(service, record, template, &parameters, allowed).await {
-        Ok(registration) => Ok(Provisioned {
-            certificate_pem: registration.certificate_pem.or_else(|| Some(made.certificate.to_pem())),
-            public_key: made.public_key,
-            private_key: made.private_key,
-            resource_arns: registration.resource_arns,
-        }),
-        Err((stop, is_over)) => Err(undone(service, stop, &made, is_over).await),
-    }
-}
-
-impl Provisioned {
-    /// One that brought its own certificate, or has none.
-    fn new(registration: Registration) -> Self {
-        let Registration { certificate_pem, resource_arns } = registration;
-        Self { certificate_pem, public_key: None, private_key: None, resource_arns }
-    }
-}
-
-/// Has AWS IoT register the thing; `Err` with whether that is known to have ended.
-async fn register<P: Ports>(
-    service: &Arc<Service<P>>,
-    record: &Record,
-    template: &Template,
-    parameters: &BTreeMap<String, String>,
-    _: &Allowed,
-) -> Result<Registration, (Stop, bool)> {
-    match timeout(REGISTERING, service.iot.register(template.body(), parameters)).await {
-        Ok(Ok(registration)) => Ok(registration),
-        Ok(Err(Fault::Missing)) => {
-            Err((Stop::bad("register", "the template names something that AWS IoT does not have"), true))
-        }
-        Ok(Err(fault)) => Err((Stop::fault("register", &fault, &record.caller), is_over(&fault))),
-        Err(_) => Err((Stop::unavailable("register"), false)),
-    }
-}
-
-/// Whether a call that failed so is known to have ended.
-const fn is_over(fault: &Fault) -> bool {
-    !matches!(fault, Fault::Unavailable(_))
-}
-
-async fn undone<P: Ports>(service: &Arc<Service<P>>, stop: Stop, made: &Made, is_over: bool) -> Stop {
-    let id = made.id();
-    let undoing = timeout(UNDOING, undo(service, id.clone(), is_over)).await;
-    stop.after(undoing.unwrap_or_else(|_| {
-        tracing::error!(certificate = %id, "certificate not undone in time");
-        crate::undo::Undoing { id, done: false }
-    }))
-}
-
-/// Writes the certificate into the ledger before AWS IoT lets a device in with it.
-async fn remember<P: Ports>(service: &Service<P>, record: &Record, made: &Made) -> Result<(), Stop> {
-    let now = service.clock.unix_seconds();
-    let issued = &made.issued;
-    // A certificate that was given may come again, after it was deleted.
-    let key = if made.is_given {
-        format!("device#{}#{}", issued.id, record.caller.request_id)
+/// Refuses what AWS IoT would not take as a name, before a certificate is made for it (`CreateThing`).
+fn check_name(name: Option<&str>) -> Result<(), Stop> {
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_' | b'-');
+    if name.is_none_or(|name| (1..=128).contains(&name.len()) && name.bytes().all(valid)) {
+        Ok(())
     } else {
-        format!("device#{}", issued.id)
-    };
-    let row = Row {
-        key,
-        ttl: Some(made.certificate.not_after().max(now) + service.config.audit_days * 86_400),
-        record: vec![
-            ("serial", issued.serial.clone()),
-            ("certificate_subject", issued.subject.clone()),
-            ("ca", issued.ca.clone()),
-            ("wants", record.wants.clone()),
-            ("policies", record.policies.clone().unwrap_or_default()),
-            ("subject", record.bearer.subject.clone()),
-            ("session", record.bearer.session.clone()),
-            ("source_ip", record.caller.source_ip.to_string()),
-            ("request_id", record.caller.request_id.clone()),
-            ("made_at", now.to_string()),
-        ],
-    };
-    match service.ledger.spend(row).await {
-        Ok(()) => Ok(()),
-        Err(SpendError::AlreadySpent) => Err(Stop::unavailable("ledger")),
-        Err(SpendError::Fault(fault)) => Err(Stop::fault("ledger", &fault, &record.caller)),
+        Err(Stop::bad("malformed", "the thing's name is not 1 to 128 letters, digits, colons, _ and -"))
     }
-}
-
-fn unknown_template() -> Stop {
-    Stop::bad("unknown_template", "there is no such provisioning template")
 }

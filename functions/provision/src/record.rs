@@ -1,7 +1,8 @@
 use axum::{http::HeaderMap, response::Response};
+use ports::{Clock as _, Row};
 use web::{Bearer, Caller, Event, Outcome, audit};
 
-use crate::{answer::Answer, stop::Stop};
+use crate::{Ports, Service, answer::Answer, stop::Stop};
 
 /// What is known of a request, for its audit event.
 #[derive(Debug)]
@@ -35,6 +36,27 @@ pub(crate) struct Issued {
 impl Record {
     pub(crate) const fn new(action: &'static str, wants: String, caller: Caller, bearer: Bearer) -> Self {
         Self { caller, bearer, action, wants, policies: None, detail: None, certificate: None }
+    }
+
+    /// The row of the ledger for what is done now, which ends after its own end by the deployment's days.
+    pub(crate) fn row<P: Ports>(
+        &self,
+        service: &Service<P>,
+        key: String,
+        ends_at: u64,
+        mut details: Vec<(&'static str, String)>,
+    ) -> Row {
+        let now = service.clock.unix_seconds();
+        details.extend([
+            ("wants", self.wants.clone()),
+            ("policies", self.policies.clone().unwrap_or_default()),
+            ("subject", self.bearer.subject.clone()),
+            ("session", self.bearer.session.clone()),
+            ("source_ip", self.caller.source_ip.to_string()),
+            ("request_id", self.caller.request_id.clone()),
+            ("made_at", now.to_string()),
+        ]);
+        Row { key, ttl: Some(ends_at.max(now) + service.config.audit_days * 86_400), record: details }
     }
 
     /// Writes the event and gives the answer.

@@ -1,12 +1,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
-use axum::{
-    extract::{Path, State},
-    http::HeaderMap,
-    response::Response,
-};
-use policy::{Action, Device, DeviceVerb};
-use ports::{CertificateStatus, ChangeCertificate as _, ReadCertificate as _, ReadThing as _};
+use axum::{extract::State, http::HeaderMap, response::Response};
+use policy::Action;
+use ports::{CertificateStatus, ChangeCertificate as _, Fault, ReadCertificate as _, ReadThing as _};
 use serde::Deserialize;
 use web::{Bearer, Caller};
 
@@ -15,9 +11,10 @@ use crate::{
     answer::{Answer, ErrorBody},
     authorize::ask,
     body::{self, Sent},
+    path_name::PathName,
     record::Record,
     stop::Stop,
-    thing::{certificate_id, of_thing},
+    thing::{all, certificate_id, none_where_missing, of_thing},
 };
 
 /// What the certificates of a thing are to be.
@@ -51,6 +48,7 @@ enum NewStatus {
         (status = 401, description = "The token is not valid; from the gateway", content_type = "application/problem+json"),
         (status = 403, description = "Policy does not allow it, for this thing or for another that one of its certificates serves", body = ErrorBody),
         (status = 404, description = "There is no such thing", body = ErrorBody),
+        (status = 409, description = "One of them is revoked, which stays so; all others have it", body = ErrorBody),
         (status = 429, description = "AWS asks for fewer requests", body = ErrorBody, headers(("Retry-After" = u64))),
         (status = 503, description = "Something that the broker needs does not answer; some certificates may have it", body = ErrorBody, headers(("Retry-After" = u64))),
     ),
@@ -59,11 +57,11 @@ pub(crate) async fn status<P: Ports>(
     State(service): State<Arc<Service<P>>>,
     caller: Caller,
     bearer: Bearer,
-    Path(name): Path<String>,
+    PathName(name): PathName,
     headers: HeaderMap,
     body: Sent,
 ) -> Response {
-    let mut record = Record::new(DeviceVerb::Update.name(), name.clone(), caller, bearer);
+    let mut record = Record::new("device:update", name.clone(), caller, bearer);
     let ending = service.in_time(change(&service, &mut record, &name, &headers, &body)).await;
     record.end(ending, &headers)
 }
@@ -81,23 +79,27 @@ async fn change<P: Ports>(
         NewStatus::Inactive => CertificateStatus::Inactive,
         NewStatus::Revoked => CertificateStatus::Revoked,
     };
-    let _allowed = ask(service, record, Action::Device(DeviceVerb::Update, Device::Thing(name))).await?;
+    let action = |thing| Action::UpdateDevice { thing, status: status.name() };
+    let _allowed = ask(service, record, action(name)).await?;
     let found = service.iot.certificates_of(name).await;
     let certificates = found.map_err(|fault| of_thing("thing", &fault, record))?;
-    let mut others = BTreeSet::new();
-    for arn in &certificates {
-        let things = service.iot.things_of(arn).await;
-        others.extend(things.map_err(|fault| Stop::fault("things_of", &fault, &record.caller))?);
-    }
-    others.remove(name);
+    let things =
+        all(certificates.iter().map(|arn| async { service.iot.things_of(arn).await.or_else(none_where_missing) }))
+            .await;
+    let things = things.into_iter().collect::<Result<Vec<_>, _>>();
+    let things = things.map_err(|fault| Stop::fault("things_of", &fault, &record.caller))?;
+    let others: BTreeSet<String> = things.into_iter().flatten().filter(|thing| thing != name).collect();
     for other in &others {
-        ask(service, record, Action::Device(DeviceVerb::Update, Device::Thing(other))).await?;
+        record.detail = Some(format!("{}, for {other} as well", status.name()));
+        ask(service, record, action(other)).await?;
     }
     let ids: Vec<&str> = certificates.iter().map(|arn| certificate_id(arn)).collect();
     record.detail = Some(format!("{} {}", status.name(), ids.join(" ")));
-    for id in ids {
-        let set = service.iot.set_status(id, status).await;
-        set.map_err(|fault| Stop::fault("set_status", &fault, &record.caller))?;
+    // Each is tried: one that is revoked stays so, and must not shield the others.
+    let set = all(certificates.iter().map(|arn| service.iot.set_status(certificate_id(arn), status))).await;
+    match set.into_iter().find_map(|set| set.err().filter(|fault| !matches!(fault, Fault::Missing))) {
+        None => Ok(Answer::nothing()),
+        Some(Fault::Conflict) => Err(Stop::conflict("a revoked certificate stays revoked; all others are set")),
+        Some(fault) => Err(Stop::fault("set_status", &fault, &record.caller)),
     }
-    Ok(Answer::nothing())
 }

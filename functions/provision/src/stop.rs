@@ -1,5 +1,5 @@
 use axum::http::StatusCode;
-use ports::{Fault, chain};
+use ports::{Fault, SpendError, chain};
 use web::{Caller, Outcome};
 
 use crate::undo::Undoing;
@@ -64,6 +64,15 @@ impl Stop {
     /// The same, where it has a meaning of its own that something is not there.
     pub(crate) fn fault_or(missing: Self, step: &'static str, fault: &Fault, caller: &Caller) -> Self {
         if matches!(fault, Fault::Missing) { missing } else { Self::fault(step, fault, caller) }
+    }
+
+    /// The ledger has no row of it, so that it is not done.
+    pub(crate) fn not_remembered(error: &SpendError, caller: &Caller) -> Self {
+        match error {
+            // The keys of rows are ids that come once.
+            SpendError::AlreadySpent => Self::unavailable("ledger"),
+            SpendError::Fault(fault) => Self::fault("ledger", fault, caller),
+        }
     }
 
     /// The same, after a certificate was made.

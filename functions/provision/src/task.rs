@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, StatusCode},
     response::Response,
 };
-use policy::{Action, Device, DeviceVerb};
+use policy::{Action, Device};
 use ports::{Fault, RegistrationTasks as _, Report};
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -16,6 +16,7 @@ use crate::{
     answer::{Answer, ErrorBody},
     authorize::ask,
     bulk::template_of,
+    path_name::PathName,
     record::Record,
     stop::Stop,
 };
@@ -63,10 +64,10 @@ pub(crate) async fn task<P: Ports>(
     State(service): State<Arc<Service<P>>>,
     caller: Caller,
     bearer: Bearer,
-    Path(id): Path<String>,
+    PathName(id): PathName,
     headers: HeaderMap,
 ) -> Response {
-    let mut record = Record::new(DeviceVerb::Read.name(), format!("task {id}"), caller, bearer);
+    let mut record = Record::new("device:read", format!("task {id}"), caller, bearer);
     let ending = service.in_time(read(&service, &mut record, &id)).await;
     record.end(ending, &headers)
 }
@@ -81,7 +82,7 @@ async fn read<P: Ports>(service: &Service<P>, record: &mut Record, id: &str) -> 
     };
     let template = if task.bucket == service.config.bucket { template_of(&task.key) } else { None };
     let template = template.ok_or_else(unknown)?;
-    let _allowed = ask(service, record, Action::Device(DeviceVerb::Read, Device::Task(template.as_str()))).await?;
+    let _allowed = ask(service, record, Action::ReadDevice(Device::Task(template.as_str()))).await?;
     let (results, errors) =
         tokio::join!(service.iot.report_links(id, Report::Results), service.iot.report_links(id, Report::Errors));
     let links = |links: Result<Vec<String>, Fault>| match links {

@@ -192,6 +192,12 @@ impl Template {
         self.parameters.contains_key(parameter)
     }
 
+    /// The parameters that have no default. Those of AWS IoT, it fills in.
+    pub(crate) fn needed(&self) -> impl Iterator<Item = &String> {
+        let needed = |name: &&String| self.parameters[*name].is_none() && !name.starts_with("AWS::");
+        self.parameters.keys().filter(needed)
+    }
+
     /// The thing's name under these parameters, where the template says it plainly: as a text or as one parameter.
     pub(crate) fn thing_name(&self, parameters: &BTreeMap<String, String>) -> Option<String> {
         match self.thing_name.as_ref()? {

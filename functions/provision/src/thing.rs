@@ -4,12 +4,12 @@ use std::{
 };
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, StatusCode},
     response::Response,
 };
-use futures_util::future::try_join_all;
-use policy::{Action, Device, DeviceVerb};
+use futures_util::StreamExt as _;
+use policy::{Action, Device};
 use ports::{Fault, ReadCertificate as _, ReadIotPolicy as _, ReadThing as _};
 use serde::Serialize;
 use serde_json::Value;
@@ -19,6 +19,7 @@ use crate::{
     Ports, Service,
     answer::{Answer, ErrorBody},
     authorize::ask,
+    path_name::PathName,
     record::Record,
     stop::Stop,
 };
@@ -89,16 +90,16 @@ pub(crate) async fn thing<P: Ports>(
     State(service): State<Arc<Service<P>>>,
     caller: Caller,
     bearer: Bearer,
-    Path(name): Path<String>,
+    PathName(name): PathName,
     headers: HeaderMap,
 ) -> Response {
-    let mut record = Record::new(DeviceVerb::Read.name(), name.clone(), caller, bearer);
+    let mut record = Record::new("device:read", name.clone(), caller, bearer);
     let ending = service.in_time(read(&service, &mut record, &name)).await;
     record.end(ending, &headers)
 }
 
 async fn read<P: Ports>(service: &Service<P>, record: &mut Record, name: &str) -> Result<Answer, Stop> {
-    let _allowed = ask(service, record, Action::Device(DeviceVerb::Read, Device::Thing(name))).await?;
+    let _allowed = ask(service, record, Action::ReadDevice(Device::Thing(name))).await?;
     match details(service, name).await {
         Ok(details) => Ok(Answer::json(StatusCode::OK, &details)),
         Err(fault) => Err(of_thing("thing", &fault, record)),
@@ -117,12 +118,11 @@ pub(crate) fn of_thing(step: &'static str, fault: &Fault, record: &Record) -> St
 async fn details<P: Ports>(service: &Service<P>, name: &str) -> Result<ThingDetails, Fault> {
     let iot = &service.iot;
     let (thing, arns, groups) = tokio::try_join!(iot.thing(name), iot.certificates_of(name), iot.groups_of(name))?;
-    let certificates = try_join_all(arns.iter().map(|arn| iot.certificate(certificate_id(arn))));
-    let policies = try_join_all(arns.iter().map(|arn| iot.policies_of(arn)));
-    let groups = try_join_all(groups.iter().map(|group| iot.group(group)));
-    let (certificates, policies, groups) = tokio::try_join!(certificates, policies, groups)?;
+    let certificates = there(all(arns.iter().map(|arn| iot.certificate(certificate_id(arn)))).await)?;
+    let policies = there(all(arns.iter().map(|arn| iot.policies_of(arn))).await)?;
     let names: BTreeSet<String> = policies.into_iter().flatten().collect();
-    let policies = try_join_all(names.iter().map(|name| iot.policy(name))).await?;
+    let policies = there(all(names.iter().map(|name| iot.policy(name))).await)?;
+    let groups = there(all(groups.iter().map(|group| iot.group(group))).await)?;
     Ok(ThingDetails {
         thing_name: thing.name,
         arn: thing.arn,
@@ -150,6 +150,22 @@ async fn details<P: Ports>(service: &Service<P>, name: &str) -> Result<ThingDeta
             .map(|found| GroupDetails { group_name: found.name, arn: found.arn, attributes: found.attributes })
             .collect(),
     })
+}
+
+/// Awaits many calls, a few at a time: AWS IoT allows an account some calls a second. What comes of them is in their order.
+pub(crate) fn all<F: Future>(calls: impl Iterator<Item = F>) -> impl Future<Output = Vec<F::Output>> {
+    let calls: Vec<F> = calls.collect();
+    futures_util::stream::iter(calls).buffered(8).collect()
+}
+
+/// What is still there: things come apart while they are looked at.
+fn there<T>(found: Vec<Result<T, Fault>>) -> Result<Vec<T>, Fault> {
+    found.into_iter().filter(|found| !matches!(found, Err(Fault::Missing))).collect()
+}
+
+/// A list of what belongs to something that is not there.
+pub(crate) fn none_where_missing(fault: Fault) -> Result<Vec<String>, Fault> {
+    if matches!(fault, Fault::Missing) { Ok(Vec::new()) } else { Err(fault) }
 }
 
 /// The id in a certificate's ARN: `arn:aws:iot:<region>:<account>:cert/<id>`.

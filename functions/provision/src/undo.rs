@@ -40,6 +40,8 @@ async fn take_back<P: Ports>(service: &Service<P>, id: &CertificateId) -> Result
     match iot.set_status(id.as_str(), CertificateStatus::Inactive).await {
         // It came to nothing before AWS IoT knew it.
         Err(Fault::Missing) => return Ok(()),
+        // Somebody revoked it meanwhile; it can be deleted.
+        Err(Fault::Conflict) => {}
         set => set?,
     }
     let arn = iot.certificate(id.as_str()).await?.arn;
