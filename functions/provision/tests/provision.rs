@@ -3,6 +3,8 @@
 
 mod world;
 
+use std::collections::BTreeMap;
+
 use axum::{
     body::Body,
     http::{Method, Request, StatusCode, header},
@@ -255,8 +257,8 @@ async fn the_certificate_is_in_the_ledger_before_aws_iot_knows_it_and_in_the_log
         let key = if template == "given" { format!("device#{id}#request-1") } else { format!("device#{id}") };
         assert_eq!((&row.key, row.ttl), (&key, Some(certificate.not_after() + 400 * DAY)), "{template}");
         assert_eq!(
-            row.record,
-            [
+            row.record.iter().cloned().collect::<BTreeMap<_, _>>(),
+            BTreeMap::from([
                 ("serial", certificate.serial()),
                 ("certificate_subject", "CN=sensor-1,C=DE".into()),
                 ("ca", ca.clone()),
@@ -267,7 +269,7 @@ async fn the_certificate_is_in_the_ledger_before_aws_iot_knows_it_and_in_the_log
                 ("source_ip", "192.0.2.7".into()),
                 ("request_id", "request-1".into()),
                 ("made_at", NOW.to_string()),
-            ]
+            ])
         );
         assert_eq!(
             world.event(),

@@ -328,7 +328,11 @@ impl AddCertificate for MemoryIot {
 impl ChangeCertificate for MemoryIot {
     async fn set_status(&self, id: &str, status: CertificateStatus) -> Result<(), Fault> {
         self.call("set_status", |state| {
-            status.name().clone_into(&mut state.certificate_mut(id)?.status);
+            let certificate = state.certificate_mut(id)?;
+            if certificate.status == "REVOKED" && status != CertificateStatus::Revoked {
+                return Err(Fault::Conflict);
+            }
+            status.name().clone_into(&mut certificate.status);
             Ok(())
         })
         .await
