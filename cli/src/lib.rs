@@ -39,6 +39,7 @@ mod device_name;
 mod device_order;
 mod error;
 mod material;
+#[cfg(feature = "operator")]
 mod network_order;
 mod origin;
 mod pool_file;
@@ -69,6 +70,7 @@ pub use device_name::{InvalidName, TaskId, ThingName};
 pub use device_order::{BulkOrder, CertificateOrder, CertificateSubject, DeviceOrder, TemplateChoice};
 pub use error::Error;
 pub use material::{Material, MaterialDir, StoredMaterial};
+#[cfg(feature = "operator")]
 pub use network_order::NetworkOrder;
 pub use npm::{PackageName, Publication};
 pub use origin::{InvalidOrigin, Origin};

@@ -10,6 +10,10 @@ mod ca_commands;
 mod commands;
 mod device_args;
 mod device_commands;
+#[cfg(feature = "operator")]
+mod issue_args;
+#[cfg(feature = "operator")]
+mod issue_command;
 mod provision_command;
 mod provision_order;
 mod subject_args;

@@ -1,12 +1,14 @@
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use clap::{
     Subcommand,
     builder::{StringValueParser, TypedValueParser as _},
 };
-use countersign::{Fingerprint, Lifetime, Network, NetworkName, Scope, Secret};
+use countersign::{Fingerprint, Secret};
 
-use crate::args::{Broker, Common, seconds};
+use crate::args::{Broker, Common};
+#[cfg(feature = "operator")]
+use crate::issue_args::TokenIssue;
 
 /// Access tokens: short-lived, good in one network, and to be verified with the broker's public keys.
 #[derive(Debug, clap::Args)]
@@ -21,6 +23,7 @@ pub(crate) enum TokenCommand {
     Show(TokenShow),
     Verify(TokenVerify),
     Keys(TokenKeys),
+    #[cfg(feature = "operator")]
     Issue(TokenIssue),
 }
 
@@ -123,38 +126,4 @@ pub(crate) struct TokenKeys {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) broker: Broker,
-}
-
-/// Issue a network token, for operators: who is in the network can use it, whatever machine he has.
-///
-/// It invokes the function STACK-issue with AWS credentials from where the AWS SDKs look for them, which need
-/// lambda:InvokeFunction on it. The deployment has a ceiling of the lifetime, and records every token.
-///
-/// Examples:
-///   countersign token issue --network 10.0.0.0/16 --ttl 7d --scope "things:read things:write"
-///   countersign token issue --network 2001:db8::/48 --ttl 12h --name nightly --stack countersign-test
-#[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
-pub(crate) struct TokenIssue {
-    /// Where it is to be valid: ADDRESS/LENGTH, without host bits.
-    #[arg(long, value_name = "NETWORK")]
-    pub(crate) network: Network,
-    /// How long: 7d, 12h, 1h 30m.
-    #[arg(long, value_name = "DURATION")]
-    pub(crate) ttl: Lifetime,
-    /// What for: words with one space between them.
-    #[arg(long, default_value = "", hide_default_value = true)]
-    pub(crate) scope: Scope,
-    /// What it is called in logs: 1 to 64 of letters, digits and ._@- [default: the network].
-    #[arg(long)]
-    pub(crate) name: Option<NetworkName>,
-    /// The deployment's stack.
-    #[arg(long, env = "COUNTERSIGN_STACK", default_value = "countersign")]
-    pub(crate) stack: String,
-    /// Print the header that the token is used in: `Authorization: Bearer TOKEN`.
-    #[arg(long)]
-    pub(crate) header: bool,
-    /// Seconds that it may take in all.
-    #[arg(long, env = "COUNTERSIGN_TIMEOUT", default_value = "30", value_parser = seconds, value_name = "SECONDS")]
-    pub(crate) timeout: Duration,
 }

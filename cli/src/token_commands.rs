@@ -9,15 +9,17 @@ use std::{
 
 use access_token::MAX_TOKEN_BYTES;
 use countersign::{
-    Agent, BearerToken, BrokerUrl, Error, Fingerprint, Grant, Group, KeySet, MaterialDir, NetworkOrder, Secret, SshKey,
-    TokenCache, TokenClient, TokenError, Want,
+    Agent, BearerToken, BrokerUrl, Error, Fingerprint, Grant, Group, KeySet, MaterialDir, Secret, SshKey, TokenCache,
+    TokenClient, TokenError, Want,
 };
 use ports::{Clock as _, SystemClock};
 
+#[cfg(feature = "operator")]
+use crate::issue_command::issue;
 use crate::{
     args::{Broker, Common, state_folder},
     commands::{one, print, print_json, tell, usage},
-    token_args::{Access, TokenCommand, TokenGet, TokenIssue, TokenKeys, TokenShow, TokenVerify},
+    token_args::{Access, TokenCommand, TokenGet, TokenKeys, TokenShow, TokenVerify},
 };
 
 /// The end of what has a year of four digits, Unix time in seconds.
@@ -32,7 +34,8 @@ pub(crate) async fn run(command: TokenCommand) -> Result<(), Error> {
         TokenCommand::Show(show) => self::show(show),
         TokenCommand::Verify(verify) => self::verify(verify).await,
         TokenCommand::Keys(keys) => self::keys(keys).await,
-        TokenCommand::Issue(issue) => self::issue(issue).await,
+        #[cfg(feature = "operator")]
+        TokenCommand::Issue(order) => issue(order).await,
     }
 }
 
@@ -103,12 +106,6 @@ async fn keys(TokenKeys { json, broker }: TokenKeys) -> Result<(), Error> {
     }
     let kids: String = keys.keys().iter().map(|key| format!("{}\n", key.kid())).collect();
     print(kids.as_bytes())
-}
-
-async fn issue(issue: TokenIssue) -> Result<(), Error> {
-    let TokenIssue { network, ttl, scope, name, stack, header, timeout } = issue;
-    let order = NetworkOrder { network, seconds: ttl.seconds(), scope, name };
-    print_token(&order.issue(&stack, timeout).await?, header)
 }
 
 /// A token for an ssh key: for this one, else for any.
@@ -224,7 +221,7 @@ fn key_of_environment() -> Option<Fingerprint> {
     }
 }
 
-fn print_token(token: &BearerToken, header: bool) -> Result<(), Error> {
+pub(crate) fn print_token(token: &BearerToken, header: bool) -> Result<(), Error> {
     if header { print(token.to_header().expose().as_bytes()) } else { print(token.expose().as_bytes()) }
 }
 
