@@ -24,31 +24,22 @@ const PATIENCE: Duration = Duration::from_secs(8);
 #[derive(Clone, Debug)]
 pub struct PrivateCas {
     connection: Connection,
-    endpoint_url: Option<String>,
     sts: Sts,
     own: OnceLock<Client>,
 }
 
 impl PrivateCas {
-    /// A client; the endpoint is a local AWS Private CA that is elsewhere than the rest of the local AWS.
+    /// A client.
     #[must_use]
-    pub fn new(connection: Connection, endpoint_url: Option<String>) -> Self {
-        Self { connection: connection.unhurried(), endpoint_url, sts: Sts::new(connection), own: OnceLock::new() }
-    }
-
-    fn config(&self) -> Builder {
-        let config = Builder::from(&self.connection.0);
-        match &self.endpoint_url {
-            Some(url) => config.endpoint_url(url),
-            None => config,
-        }
+    pub fn new(connection: Connection) -> Self {
+        Self { connection: connection.unhurried(), sts: Sts::new(connection), own: OnceLock::new() }
     }
 
     /// `sts:AssumeRole`, where the CA is another account's. The session ends after a quarter of an hour, the least that STS
     /// gives.
     async fn client(&self, role_arn: Option<&str>) -> Result<Client, Fault> {
         let Some(role_arn) = role_arn else {
-            return Ok(self.own.get_or_init(|| Client::from_conf(self.config().build())).clone());
+            return Ok(self.own.get_or_init(|| Client::new(&self.connection.0)).clone());
         };
         let session = RoleSession {
             role_arn: role_arn.to_owned(),
@@ -64,7 +55,7 @@ impl PrivateCas {
             UNIX_EPOCH.checked_add(Duration::from_secs(session.expires_at)),
             "AssumeRole",
         );
-        Ok(Client::from_conf(self.config().credentials_provider(credentials).build()))
+        Ok(Client::from_conf(Builder::from(&self.connection.0).credentials_provider(credentials).build()))
     }
 }
 

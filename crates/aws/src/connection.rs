@@ -120,7 +120,6 @@ pub(crate) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<
         | "ConflictingResourceUpdateException"
         | "DeleteConflictException"
         | "ResourceConflictsException"
-        | "TaskAlreadyExistsException"
         | "VersionConflictException" => Fault::Conflict,
         "CertificateValidationException"
         | "InvalidArgsException"
@@ -194,7 +193,6 @@ mod tests {
             ("ConflictingResourceUpdateException", conflict),
             ("DeleteConflictException", conflict),
             ("ResourceConflictsException", conflict),
-            ("TaskAlreadyExistsException", conflict),
             ("VersionConflictException", conflict),
             ("CertificateValidationException", invalid),
             ("InvalidArgsException", invalid),

@@ -49,7 +49,7 @@ pub(crate) struct Started {
 
 /// Has many things registered by a template, which must not have a certificate made for each.
 ///
-/// AWS IoT runs one such task at a time for an account.
+/// AWS IoT runs one such task at a time for an account, and refuses what it does not run.
 #[utoipa::path(
     post,
     path = "/bulkthings",
@@ -61,7 +61,6 @@ pub(crate) struct Started {
         (status = 400, description = "The request or the template is not valid, or AWS IoT refuses it", body = ErrorBody),
         (status = 401, description = "The token is not valid; from the gateway", content_type = "application/problem+json"),
         (status = 403, description = "Policy does not allow it", body = ErrorBody),
-        (status = 409, description = "Another task is running", body = ErrorBody),
         (status = 429, description = "AWS asks for fewer requests", body = ErrorBody, headers(("Retry-After" = u64))),
         (status = 503, description = "Something that the broker needs does not answer", body = ErrorBody, headers(("Retry-After" = u64))),
     ),

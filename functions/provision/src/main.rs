@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         ledger: DynamoDbLedger::new(&connection, settings.required("LEDGER_TABLE")?),
         parameters: ParameterStore::new(&connection),
         iot: Iot::new(&connection),
-        private_cas: PrivateCas::new(connection, settings.optional("ACM_PCA_ENDPOINT_URL")),
+        private_cas: PrivateCas::new(connection),
         clock: SystemClock,
     };
     let service = Arc::new(Service::new(config, adapters));
