@@ -232,6 +232,15 @@ async fn what_the_option_fills_in_is_no_callers() {
 }
 
 #[tokio::test]
+async fn what_aws_iot_would_refuse_is_refused_before_there_is_a_certificate() {
+    let world = World::new();
+    let without_name = order(&world, "aws", |it| it["parameters"] = json!({}));
+    assert_refused(&world, "missing_parameter", &without_name, "missing_parameter").await;
+    let of_aws = order(&world, "aws", |it| it["parameters"]["AWS::IoT::Certificate::Id"] = json!("a"));
+    assert_refused(&world, "parameter_of_aws_iot", &of_aws, "filled_in").await;
+}
+
+#[tokio::test]
 async fn authorities_that_cannot_sign_are_refused() {
     type Damage = fn(&World);
     let damaged: [(&str, Damage, &str); 9] = [

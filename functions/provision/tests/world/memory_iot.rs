@@ -153,15 +153,12 @@ impl State {
             return Err(invalid("undeclared parameter"));
         }
         let text = |value: &Value| -> Result<Option<String>, Fault> {
-            match value {
-                Value::Null => Ok(None),
-                Value::String(text) => Ok(Some(text.clone())),
-                reference => {
-                    let name = reference["Ref"].as_str().ok_or_else(|| invalid("neither text nor Ref"))?;
-                    let default = || declared.get(name)?["Default"].as_str().map(str::to_owned);
-                    given.get(name).cloned().or_else(default).map(Some).ok_or_else(|| invalid("parameter has no value"))
-                }
+            if value.is_null() || value.is_string() {
+                return Ok(value.as_str().map(str::to_owned));
             }
+            let name = value["Ref"].as_str().ok_or_else(|| invalid("neither text nor Ref"))?;
+            let default = || declared.get(name)?["Default"].as_str().map(str::to_owned);
+            given.get(name).cloned().or_else(default).map(Some).ok_or_else(|| invalid("parameter has no value"))
         };
         let resources = template["Resources"].as_object().ok_or_else(|| invalid("no resources"))?;
         let of_type = |kind: &'static str| resources.iter().filter(move |(_, resource)| resource["Type"] == kind);
@@ -183,7 +180,7 @@ impl State {
             certificate = Some(id);
         }
         for (logical, resource) in of_type("AWS::IoT::Policy") {
-            let name = self.policy_of(&resource["Properties"], &text)?;
+            let name = self.policy_of(&resource["Properties"], text)?;
             registration.resource_arns.insert(logical.clone(), arn("policy", &name));
             if let Some(id) = &certificate {
                 self.certificate_mut(id)?.policies.insert(name);

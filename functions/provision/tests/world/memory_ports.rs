@@ -59,12 +59,15 @@ impl ReadSecureParameter for MemorySecureParameters {
     }
 }
 
+/// The CA, the role, the days.
+pub type Asked = (String, Option<String>, u32);
+
 /// AWS Private CA: `sign`.
 #[derive(Clone)]
 pub struct MemoryPrivateCas {
     pub authorities: Arc<BTreeMap<String, Authority>>,
-    /// What was asked for: the CA, the role, the days.
-    pub orders: Arc<Mutex<Vec<(String, Option<String>, u32)>>>,
+    /// What was asked for.
+    pub orders: Arc<Mutex<Vec<Asked>>>,
     /// A request that is signed in place of the one that comes.
     pub instead: Arc<Mutex<Option<Csr>>>,
     pub faults: Faults,
