@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use ports::{Fault, ReadObject as _, ReadThing as _, ThingGroup};
 use serde::de::Error as _;
@@ -36,11 +36,7 @@ impl Assignments {
 /// The template of the nearest group that has one, from the path's last group up to its root.
 ///
 /// The path is that of AWS IoT: `/plant/line1` is the group `line1` whose parent is `plant`, which has none.
-pub(crate) async fn assigned<P: Ports>(
-    service: &Arc<Service<P>>,
-    path: &str,
-    caller: &Caller,
-) -> Result<TemplateId, Stop> {
+pub(crate) async fn assigned<P: Ports>(service: &Service<P>, path: &str, caller: &Caller) -> Result<TemplateId, Stop> {
     let names: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
     let [ancestors @ .., name] = &*names else { return Err(unknown_group()) };
     if names.iter().any(|name| !is_group_name(name)) {
@@ -59,7 +55,7 @@ pub(crate) async fn assigned<P: Ports>(
     nearest.cloned().ok_or_else(|| Stop::bad("no_assignment", "no group of groupPath has a template"))
 }
 
-async fn read<P: Ports>(service: &Arc<Service<P>>, caller: &Caller) -> Result<Assignments, Stop> {
+async fn read<P: Ports>(service: &Service<P>, caller: &Caller) -> Result<Assignments, Stop> {
     let object = match service.objects.read(KEY, None, MAX_BYTES).await {
         Ok(object) => object.ok_or_else(|| Stop::unavailable("assignments"))?,
         Err(Fault::Missing) => return Ok(Assignments::default()),

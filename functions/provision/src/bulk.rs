@@ -78,7 +78,7 @@ pub(crate) async fn bulk<P: Ports>(
 }
 
 async fn start<P: Ports>(
-    service: &Arc<Service<P>>,
+    service: &Service<P>,
     record: &mut Record,
     headers: &HeaderMap,
     body: &Sent,

@@ -1,4 +1,4 @@
-use pki::{Certificate, CertificateId, Csr, DeviceKey, PkiError};
+use pki::{Certificate, CertificateId, Csr, DeviceKey, PkiError, PublicKey, Subject};
 use ports::{AddCertificate as _, CertificateStatus, Clock as _, PrivateCa as _, PrivateCaOrder, ReadCertificate as _};
 use protocol::{Secret, SystemRandom};
 
@@ -86,23 +86,51 @@ pub(crate) async fn make<P: Ports>(
     }
 }
 
+/// Whose key a CA signs.
+enum Held {
+    Csr(Csr),
+    Key(DeviceKey, Subject),
+}
+
+impl Held {
+    fn new(holder: Holder) -> Result<Self, PkiError> {
+        Ok(match holder {
+            Holder::Csr(csr) => Self::Csr(csr),
+            Holder::Made(subject, kind) => Self::Key(DeviceKey::generate(kind)?, subject),
+        })
+    }
+
+    const fn subject(&self) -> &Subject {
+        match self {
+            Self::Csr(csr) => csr.subject(),
+            Self::Key(_, subject) => subject,
+        }
+    }
+
+    fn public_key(&self) -> PublicKey {
+        match self {
+            Self::Csr(csr) => csr.public_key().clone(),
+            Self::Key(key, _) => key.public_key(),
+        }
+    }
+
+    fn to_csr_pem(&self) -> Result<String, PkiError> {
+        match self {
+            Self::Csr(csr) => Ok(csr.to_pem()),
+            Self::Key(key, subject) => key.csr(subject).map(|csr| csr.to_pem()),
+        }
+    }
+}
+
 async fn sign<P: Ports>(service: &Service<P>, order: Signed, record: &Record) -> Result<Made, Stop> {
     let ca_name = order.ca_name().to_owned();
     let Signed { ca, holder, days } = order;
-    let key = match &holder {
-        Holder::Csr(_) => None,
-        Holder::Made(_, kind) => Some(DeviceKey::generate(*kind).map_err(failed)?),
-    };
+    let held = Held::new(holder).map_err(failed)?;
+    let now = service.clock.unix_seconds();
     let (certificate, ca_pem) = match ca {
         Ca::Own(id) => {
             let authority = authority(service, &id, &record.caller).await?;
-            let made_key = key.as_ref().map(DeviceKey::public_key);
-            let (subject, public_key) = match (&holder, &made_key) {
-                (Holder::Made(subject, _), Some(public_key)) => (subject, public_key),
-                (Holder::Csr(csr), _) => (csr.subject(), csr.public_key()),
-                (Holder::Made(..), None) => return Err(failed(PkiError::Cryptography)),
-            };
-            let order = pki::Order { subject, public_key, now: service.clock.unix_seconds(), days };
+            let order = pki::Order { subject: held.subject(), public_key: &held.public_key(), now, days };
             let certificate = authority.issue(&order, &SystemRandom).map_err(|error| {
                 if matches!(error, PkiError::AuthorityEnded | PkiError::AuthorityNotBegun | PkiError::WrongLifetime) {
                     Stop::bad("unusable_ca", format!("the CA cannot be used: {error}"))
@@ -117,26 +145,23 @@ async fn sign<P: Ports>(service: &Service<P>, order: Signed, record: &Record) ->
                 None => None,
                 Some(id) => Some(registered_ca(service, &id, record).await?),
             };
-            let csr = match (holder, &key) {
-                (Holder::Csr(csr), _) => csr,
-                (Holder::Made(subject, _), Some(key)) => key.csr(&subject).map_err(failed)?,
-                (Holder::Made(..), None) => return Err(failed(PkiError::Cryptography)),
-            };
             let order = PrivateCaOrder {
                 ca_arn: &ca.arn,
                 role_arn: ca.role_arn.as_deref(),
-                csr: &csr.to_pem(),
+                csr: &held.to_csr_pem().map_err(failed)?,
                 days,
                 token: &record.caller.request_id,
             };
             let unknown = Stop::bad("unknown_ca", "there is no such private CA");
             let signed = service.private_cas.sign(&order).await;
             let pem = signed.map_err(|fault| Stop::fault_or(unknown, "private_ca", &fault, &record.caller))?;
-            (signed_for(&pem, &csr, service.clock.unix_seconds(), days)?, ca_pem)
+            (signed_for(&pem, &held, now, days)?, ca_pem)
         }
     };
-    let public_key = key.as_ref().map(|key| key.public_key().to_pem());
-    let private_key = key.as_ref().map(DeviceKey::to_pem);
+    let (public_key, private_key) = match &held {
+        Held::Csr(_) => (None, None),
+        Held::Key(key, _) => (Some(key.public_key().to_pem()), Some(key.to_pem())),
+    };
     Ok(Made { ca_pem, public_key, private_key, ..Made::new(certificate, ca_name) })
 }
 
@@ -149,10 +174,10 @@ async fn registered_ca<P: Ports>(service: &Service<P>, id: &CertificateId, recor
 }
 
 /// What came from a private CA, if it is what was asked for: policy allowed that.
-fn signed_for(pem: &str, csr: &Csr, now: u64, days: u32) -> Result<Certificate, Stop> {
+fn signed_for(pem: &str, held: &Held, now: u64, days: u32) -> Result<Certificate, Stop> {
     let certificate = Certificate::from_pem(pem).map_err(failed)?;
-    let same_key = certificate.public_key().map_err(failed)?.to_pem() == csr.public_key().to_pem();
-    let same_subject = certificate.subject_text() == csr.subject().to_string();
+    let same_key = certificate.public_key().map_err(failed)?.to_pem() == held.public_key().to_pem();
+    let same_subject = certificate.subject_text() == held.subject().to_string();
     // It has a clock of its own, and may round up to a day's end.
     let in_time = certificate.not_after() <= now + (u64::from(days) + 1) * 86_400;
     if !same_key || !same_subject || !in_time || certificate.is_ca() {

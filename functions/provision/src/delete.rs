@@ -15,6 +15,7 @@ use crate::{
     Ports, Service,
     answer::{Answer, ErrorBody},
     authorize::{Allowed, ask},
+    detached::once_detached,
     path_name::PathName,
     record::Record,
     stop::Stop,
@@ -103,7 +104,7 @@ async fn carry_out<P: Ports>(
     if let Some(found) = found {
         remember(service, name, &found).await?;
         take_apart(service, name, &found).await?;
-        service.iot.delete_thing(name).await?;
+        once_detached(|| service.iot.delete_thing(name)).await?;
         service.ledger.take(&key(name)).await?;
     }
     Ok(())
@@ -128,7 +129,7 @@ async fn take_apart<P: Ports>(service: &Service<P>, name: &str, deletion: &Delet
         for policy in iot.policies_of(arn).await.or_else(none_where_missing)? {
             iot.detach_policy(&policy, arn).await?;
         }
-        iot.delete_certificate(id).await?;
+        once_detached(|| iot.delete_certificate(id)).await?;
     }
     if config.delete_certificates && config.delete_policies {
         for policy in &deletion.policies {

@@ -14,6 +14,7 @@ mod bulk;
 mod certificate;
 mod config;
 mod delete;
+mod detached;
 mod openapi;
 mod order;
 mod path_name;

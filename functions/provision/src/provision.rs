@@ -76,7 +76,7 @@ pub(crate) async fn provision<P: Ports>(
 }
 
 async fn answer<P: Ports>(
-    service: &Arc<Service<P>>,
+    service: &Service<P>,
     record: &mut Record,
     headers: &HeaderMap,
     body: &Sent,
@@ -98,7 +98,7 @@ struct Prepared {
 
 /// Everything up to the certificate.
 async fn prepare<P: Ports>(
-    service: &Arc<Service<P>>,
+    service: &Service<P>,
     record: &mut Record,
     headers: &HeaderMap,
     body: &Sent,

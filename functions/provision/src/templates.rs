@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use ports::{Fault, ReadObject as _};
 
@@ -12,7 +12,7 @@ const FILLED: [&str; 4] = ["CertificateId", "CertificateArn", "CertificatePem", 
 
 /// The template that a request names, or that is assigned to the group that it names.
 pub(crate) async fn template<P: Ports>(
-    service: &Arc<Service<P>>,
+    service: &Service<P>,
     id: Option<&str>,
     group_path: Option<&str>,
     record: &mut Record,

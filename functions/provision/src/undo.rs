@@ -4,7 +4,7 @@ use ports::{
     ReadIotPolicy as _, chain,
 };
 
-use crate::{Ports, Service};
+use crate::{Ports, Service, detached::once_detached};
 
 /// What became of a certificate whose thing could not be registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,5 +52,5 @@ async fn take_back<P: Ports>(service: &Service<P>, id: &CertificateId) -> Result
     for thing in things {
         iot.detach_thing(&thing, &arn).await?;
     }
-    iot.delete_certificate(id.as_str()).await
+    once_detached(|| iot.delete_certificate(id.as_str())).await
 }

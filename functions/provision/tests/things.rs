@@ -51,7 +51,7 @@ fn assert_missing(world: &World, answer: &Answered, action: &str) {
     assert_eq!(world.audited(), [action, "refused", "missing"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_thing_is_shown_with_what_belongs_to_it() {
     let world = World::new();
     let certificate = world.provisioned("sensor-1").await;
@@ -89,7 +89,7 @@ async fn a_thing_is_shown_with_what_belongs_to_it() {
     assert_eq!(world.audited(), ["device:read", "granted", ""]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_thing_with_nothing_is_shown_with_empty_lists() {
     let world = World::new();
     world.iot.state().things.insert("a b".into(), ThingEntry::default());
@@ -105,7 +105,7 @@ async fn a_thing_with_nothing_is_shown_with_empty_lists() {
     assert_eq!(answer.json(), expected);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_policy_of_two_certificates_is_shown_once_and_one_that_is_no_json_as_text() {
     let (world, ..) = two_certificates().await;
     world.iot.state().policies.insert("alone".into(), "not JSON".into());
@@ -116,7 +116,7 @@ async fn a_policy_of_two_certificates_is_shown_once_and_one_that_is_no_json_as_t
     assert_eq!(answer["policies"][0]["policyDocument"], "not JSON");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_not_there_is_a_404() {
     let world = World::new();
     for name in ["unknown", "%FF", "..%2Fthings", "a%00b"] {
@@ -140,7 +140,7 @@ async fn what_is_not_there_is_a_404() {
     assert_missing(&world, &world.delete("/things/a,b").await, "device:delete");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_call_behind_a_thing_may_fail() {
     for call in ["thing", "certificates_of", "groups_of", "certificate", "policies_of", "policy", "group"] {
         for (trouble, status) in [
@@ -160,7 +160,7 @@ async fn each_call_behind_a_thing_may_fail() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn policy_tells_things_and_verbs_apart() {
     let world = World::new();
     world.provisioned("sensor-1").await;
@@ -184,7 +184,7 @@ async fn policy_tells_things_and_verbs_apart() {
     assert_eq!(world.changes(), [] as [&str; 0]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn all_certificates_get_the_status() {
     for status in ["ACTIVE", "INACTIVE", "REVOKED"] {
         let (world, shared, own) = two_certificates().await;
@@ -199,7 +199,7 @@ async fn all_certificates_get_the_status() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_status_that_is_none_is_refused() {
     let (world, ..) = two_certificates().await;
     for body in [
@@ -217,7 +217,7 @@ async fn a_status_that_is_none_is_refused() {
     assert_eq!(world.changes(), [] as [&str; 0]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn another_things_certificate_is_changed_where_policy_allows_it_for_that_thing_too() {
     let (world, shared, own) = two_certificates().await;
     let permit = |names: &str| {
@@ -237,7 +237,7 @@ async fn another_things_certificate_is_changed_where_policy_allows_it_for_that_t
     assert_eq!([&state.certificates[&shared].status, &state.certificates[&own].status], ["REVOKED", "REVOKED"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_revoked_certificate_stays_so_and_shields_no_other() {
     let (world, shared, own) = two_certificates().await;
     for (revoked, other) in [(&shared, &own), (&own, &shared)] {
@@ -253,7 +253,7 @@ async fn a_revoked_certificate_stays_so_and_shields_no_other() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_call_behind_a_status_may_fail() {
     for call in ["certificates_of", "things_of", "set_status"] {
         for (trouble, status) in [
@@ -268,7 +268,7 @@ async fn each_call_behind_a_status_may_fail() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_thing_goes_with_what_serves_nothing_else() {
     let (world, shared, own) = two_certificates().await;
     let answer = world.delete("/things/sensor-1").await;
@@ -282,7 +282,7 @@ async fn a_thing_goes_with_what_serves_nothing_else() {
     assert_missing(&world, &world.delete("/things/sensor-1").await, "device:delete");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_the_deployment_keeps_is_kept() {
     for (certificates, policies) in [(false, false), (false, true), (true, false)] {
         let (mut world, shared, own) = two_certificates().await;
@@ -298,7 +298,7 @@ async fn what_the_deployment_keeps_is_kept() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_revoked_certificate_can_be_deleted() {
     let (world, shared, own) = two_certificates().await;
     "REVOKED".clone_into(&mut world.iot.state().certificates.get_mut(&own).unwrap().status);
@@ -306,7 +306,7 @@ async fn a_revoked_certificate_can_be_deleted() {
     assert_nothing_left(&world, "revoked", &shared);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_deletion_that_fails_anywhere_is_taken_up_again() {
     for trouble in TROUBLES {
         let mut places = 0;
@@ -336,7 +336,7 @@ async fn a_deletion_that_fails_anywhere_is_taken_up_again() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_deletion_that_fails_twice_is_taken_up_a_third_time() {
     for first in 0..16 {
         for second in 0..16 {
@@ -353,7 +353,7 @@ async fn a_deletion_that_fails_twice_is_taken_up_a_third_time() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_came_to_the_thing_after_a_failure_goes_too() {
     let (world, shared, _) = two_certificates().await;
     world.faults.fail("delete_certificate", Trouble::Failing(Failing::Unavailable));
@@ -365,7 +365,7 @@ async fn what_came_to_the_thing_after_a_failure_goes_too() {
     assert_nothing_left(&world, "late", &shared);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_certificate_that_still_seems_attached_is_not_forgotten() {
     let (world, shared, own) = two_certificates().await;
     world.iot.state().lags = true;
@@ -393,7 +393,7 @@ async fn two_that_delete_one_thing_leave_nothing() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_row_of_an_earlier_deletion_touches_nothing_that_is_used_again() {
     let (world, shared, own) = two_certificates().await;
     let record = vec![("certificates", arn("cert", &shared)), ("policies", "devices".to_owned())];

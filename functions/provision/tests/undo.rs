@@ -42,7 +42,7 @@ fn left(world: &World) -> usize {
     world.iot.state().certificates.len()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_registration_that_fails_is_undone() {
     let conflict = ("conflict", Trouble::Conflict, StatusCode::CONFLICT);
     for way in WAYS {
@@ -58,7 +58,7 @@ async fn a_registration_that_fails_is_undone() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_registration_without_an_answer_is_taken_back_as_far_as_it_goes() {
     for way in WAYS {
         for (failure, trouble) in [("unavailable", Trouble::Failing(Failing::Unavailable)), ("lost", Trouble::Lost)] {
@@ -75,7 +75,7 @@ async fn a_registration_without_an_answer_is_taken_back_as_far_as_it_goes() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_registration_that_stops_half_way_leaves_no_certificate() {
     for way in WAYS {
         let world = World::new();
@@ -87,7 +87,7 @@ async fn a_registration_that_stops_half_way_leaves_no_certificate() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_thing_with_other_settings_keeps_what_it_has() {
     for way in WAYS {
         let world = World::new();
@@ -103,7 +103,7 @@ async fn a_thing_with_other_settings_keeps_what_it_has() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_certificate_that_is_not_registered_is_undone_unless_it_was_given() {
     for way in ["own_by_id", "private_alone", "given"] {
         for (failure, trouble, status) in ENDED {
@@ -133,7 +133,7 @@ async fn a_certificate_that_is_not_registered_is_undone_unless_it_was_given() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_given_certificate_that_aws_iot_knew_is_never_touched() {
     let certificate = foreign_certificate();
     let body = |world: &World| {
@@ -162,7 +162,7 @@ async fn a_given_certificate_that_aws_iot_knew_is_never_touched() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_a_row_in_the_ledger_no_certificate_stays() {
     for way in WAYS {
         for (failure, trouble, status) in [
@@ -186,7 +186,7 @@ async fn without_a_row_in_the_ledger_no_certificate_stays() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_fails_before_there_is_a_certificate_needs_no_undoing() {
     for (way, call) in [
         ("own", "ca"),
@@ -214,7 +214,7 @@ async fn what_fails_before_there_is_a_certificate_needs_no_undoing() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_undoing_that_fails_is_told() {
     for way in WAYS {
         // Answered, so that its end is known; its certificate is attached to a thing and to a policy.
@@ -295,7 +295,7 @@ async fn steps_that_are_each_slow_end_before_the_gateway_does() {
     assert_told(&world, "slow", &answer, false);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_undone_can_be_had_again() {
     for way in WAYS {
         let mut world = World::new();
