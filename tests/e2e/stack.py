@@ -130,7 +130,9 @@ class Stack:
         """The log lines of a request, as objects."""
         logs = boto3.client("logs")
         for _ in range(40):
-            pages = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{STACK}-{function}")
+            # Of a group the local AWS gives its first 10,000 events that fit.
+            pages = logs.get_paginator("filter_log_events").paginate(
+                logGroupName=f"/aws/lambda/{STACK}-{function}", filterPattern=f'"{request_id}"')
             lines = [event["message"] for page in pages for event in page["events"] if request_id in event["message"]]
             found = [json.loads(line) for line in lines if line.lstrip().startswith("{")]
             if found:
