@@ -28,10 +28,10 @@ pub(crate) fn of_device(public_key: &PublicKey, authority_key_identifier: &[u8])
     ]
 }
 
-/// What a root has. It names no other key, so it has no identifier of one.
+/// What a root has. It signs devices alone, no authority below it. It names no other key, so it has no identifier of one.
 pub(crate) fn of_root(public_key: &PublicKey) -> Vec<Extension> {
     vec![
-        extension(true, &BasicConstraints { ca: true, path_len_constraint: None }),
+        extension(true, &BasicConstraints { ca: true, path_len_constraint: Some(0) }),
         extension(true, &KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign)),
         extension(false, &SubjectKeyIdentifier(octets(&public_key.identifier()))),
     ]

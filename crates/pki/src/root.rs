@@ -9,7 +9,7 @@ use crate::{
 
 /// Makes a root authority, for those who have none: its certificate and its private key as PKCS#8 PEM.
 ///
-/// The certificate may sign certificates and revocation lists, and is valid from five minutes before `now` (Unix
+/// The certificate may sign devices' certificates and revocation lists, no authority's, and is valid from five minutes before `now` (Unix
 /// seconds) for `days`, at least 1.
 ///
 /// # Errors

@@ -235,7 +235,7 @@ fn a_root_of_ours_is_an_authority_to_openssl_as_well() {
         openssl.run("verify -x509_strict -check_ss_sig -CAfile ca.pem ca.pem");
         assert_eq!(openssl.run("pkey -in ca.key -pubout"), openssl.run("x509 -in ca.pem -noout -pubkey"));
         let text = openssl.run("x509 -in ca.pem -noout -text");
-        assert!(text.contains("X509v3 Basic Constraints: critical\n                CA:TRUE\n"), "{text}");
+        assert!(text.contains("X509v3 Basic Constraints: critical\n                CA:TRUE, pathlen:0\n"), "{text}");
         assert!(text.contains("X509v3 Key Usage: critical\n                Certificate Sign, CRL Sign\n"), "{text}");
         let authority = Authority::new(root, key.expose()).unwrap();
         let certificate = issue(&authority, &DeviceKey::generate(kind).unwrap());
