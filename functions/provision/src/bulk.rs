@@ -30,6 +30,7 @@ pub(crate) const PREFIX: &str = "bulk/";
 /// Things to register.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = BulkProvisionThingsRequest)]
 pub(crate) struct Things {
     /// The template's id. It or `groupPath`.
     provisioning_template_id: Option<String>,
@@ -42,6 +43,7 @@ pub(crate) struct Things {
 /// A task that was started.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = BulkProvisionThingsResponse)]
 pub(crate) struct Started {
     /// Its id in AWS IoT.
     task_id: String,
@@ -53,6 +55,7 @@ pub(crate) struct Started {
 #[utoipa::path(
     post,
     path = "/bulkthings",
+    operation_id = "startBulkProvisioning",
     tag = "provision",
     request_body(content((Things = "application/json"), (Things = "application/vnd.aws-cdf-v1.0+json"))),
     params(("Authorization" = String, Header, description = "`Bearer TOKEN`")),

@@ -29,6 +29,7 @@ use crate::{
 #[utoipa::path(
     delete,
     path = "/things/{name}",
+    operation_id = "deleteThing",
     tag = "provision",
     params(("name" = String, Path, description = "The thing's name"), ("Authorization" = String, Header, description = "`Bearer TOKEN`")),
     responses(

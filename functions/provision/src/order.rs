@@ -51,6 +51,7 @@ pub(crate) struct CertInfo {
     country: Option<String>,
     email_address: Option<String>,
     /// For how many days; 365 where it is not said, or the deployment's most.
+    #[schema(minimum = 1)]
     days_expiry: Option<u32>,
 }
 

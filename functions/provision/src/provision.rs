@@ -30,6 +30,7 @@ const MAKING: Duration = Duration::from_secs(12);
 /// A thing to register.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = ProvisionThingRequest)]
 pub(crate) struct Thing {
     /// The template's id. It or `groupPath`.
     provisioning_template_id: Option<String>,
@@ -50,6 +51,7 @@ pub(crate) struct Thing {
 #[utoipa::path(
     post,
     path = "/things",
+    operation_id = "provisionThing",
     tag = "provision",
     request_body(content((Thing = "application/json"), (Thing = "application/vnd.aws-cdf-v1.0+json"))),
     params(("Authorization" = String, Header, description = "`Bearer TOKEN`")),

@@ -21,6 +21,7 @@ const UNDOING: Duration = Duration::from_secs(6);
 /// A thing that was registered.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ProvisionThingResponse)]
 pub(crate) struct Provisioned {
     /// Its certificate.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -39,6 +39,7 @@ enum NewStatus {
 #[utoipa::path(
     patch,
     path = "/things/{name}/certificates",
+    operation_id = "updateThingCertificates",
     tag = "provision",
     request_body(content((Change = "application/json"), (Change = "application/vnd.aws-cdf-v1.0+json"))),
     params(("name" = String, Path, description = "The thing's name"), ("Authorization" = String, Header, description = "`Bearer TOKEN`")),

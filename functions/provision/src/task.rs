@@ -49,6 +49,7 @@ pub(crate) struct TaskStatus {
 #[utoipa::path(
     get,
     path = "/bulkthings/{taskId}",
+    operation_id = "describeBulkProvisioning",
     tag = "provision",
     params(("taskId" = String, Path, description = "The task's id"), ("Authorization" = String, Header, description = "`Bearer TOKEN`")),
     responses(

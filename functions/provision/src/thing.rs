@@ -27,6 +27,7 @@ use crate::{
 /// A thing and what belongs to it.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Thing)]
 pub(crate) struct ThingDetails {
     thing_name: String,
     arn: String,
@@ -75,6 +76,7 @@ struct GroupDetails {
 #[utoipa::path(
     get,
     path = "/things/{name}",
+    operation_id = "describeThing",
     tag = "provision",
     params(("name" = String, Path, description = "The thing's name"), ("Authorization" = String, Header, description = "`Bearer TOKEN`")),
     responses(
