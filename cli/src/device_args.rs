@@ -30,7 +30,7 @@ pub(crate) enum DeviceCommand {
     Bulk(Bulk),
 }
 
-/// Provision a device, and write its key and certificates.
+/// Provision a device, and write its key and certificates; chain.pem comes with --ca-certificate.
 ///
 /// What the template asks for has to be said, since the template is the broker's:
 ///   --ca           it signs by the customer's own CA (createDeviceCertificate)
@@ -237,7 +237,7 @@ pub(crate) struct Key {
     /// Kind of a new key: ec-p256 or rsa-2048 [default: ec-p256].
     #[arg(long, value_name = "KIND", value_parser = key_kind)]
     pub(crate) key_type: Option<KeyKind>,
-    /// How long the certificate is wanted for [default: the deployment's].
+    /// How long the certificate is wanted for [default: 365, or the deployment's most where that is less].
     #[arg(long, value_parser = days)]
     pub(crate) days: Option<u32>,
 }
@@ -248,7 +248,7 @@ pub(crate) struct Out {
     /// The folder for key and certificates.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: PathBuf,
-    /// Certificates of the CA in PEM, the signing one first, for chain.pem.
+    /// Certificates of the CA in PEM, the signing one first. It is what makes chain.pem.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_certificate: Option<PathBuf>,
     /// The root CA that a device is to know AWS IoT by, in PEM: an https url or a file. Who serves it decides whom the device believes.

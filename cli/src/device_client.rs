@@ -20,8 +20,8 @@ use crate::{
 /// The largest answer, in bytes: a thing with its policies, or a task with the links to its reports.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
-/// The largest part of a report, in bytes: what 10,000 certificates and ARNs take, and as much again.
-const MAX_REPORT_BYTES: usize = 64 * 1024 * 1024;
+/// The most that the reports of a task may be in all, in bytes: what 10,000 certificates and ARNs take, and as much again.
+pub const MAX_REPORT_BYTES: usize = 64 * 1024 * 1024;
 
 const JSON: &str = "application/json";
 
@@ -129,19 +129,22 @@ impl DeviceClient {
         answer(&self.ask(Repeat::Always, || self.request(Method::GET, &url)).await?, StatusCode::OK)
     }
 
-    /// Fetches a report of a task, in parts. The token does not go there: the links are all that it takes.
+    /// Fetches a report of a task, in parts, and takes its size off `left`: [`MAX_REPORT_BYTES`] for all reports of a task. The
+    /// token does not go there: the links are all that it takes. Where the broker is this machine's, they may be as well.
     ///
     /// # Errors
     /// [`DeviceError::Report`].
-    pub async fn report(&self, links: &[Secret<String>]) -> Result<Vec<u8>, Error> {
+    pub async fn report(&self, links: &[Secret<String>], left: &mut usize) -> Result<Vec<u8>, Error> {
         let mut report = Vec::new();
         for link in links {
-            let url: Option<Url> = link.expose().parse().ok().filter(is_private);
-            let url = url.ok_or_else(|| DeviceError::Report("neither https nor this machine's".into()))?;
-            let part = self.http.get(&url, &Default::default(), MAX_REPORT_BYTES).await.map_err(without_url)?;
+            let is_taken = |url: &Url| url.scheme() == "https" || (self.url.is_local() && is_private(url));
+            let url: Option<Url> = link.expose().parse().ok().filter(is_taken);
+            let url = url.ok_or_else(|| DeviceError::Report("its link is not https".into()))?;
+            let part = self.http.get(&url, &Default::default(), *left).await.map_err(without_url)?;
             let http::Fetched::Body(part) = part else {
                 return Err(DeviceError::Report("it is somewhere else".into()).into());
             };
+            *left = left.saturating_sub(part.len());
             report.extend_from_slice(&part);
             if !part.ends_with(b"\n") && !part.is_empty() {
                 report.push(b'\n');

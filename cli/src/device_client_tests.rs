@@ -14,8 +14,8 @@ use tokio::{
 };
 
 use crate::{
-    BulkOrder, DeviceClient, DeviceError, DeviceOrder, Error, Ordered, Provisioned, TemplateChoice, ThingName,
-    bearer_token::tests::token,
+    BulkOrder, DeviceClient, DeviceError, DeviceOrder, Error, MAX_REPORT_BYTES, Ordered, Provisioned, TemplateChoice,
+    ThingName, bearer_token::tests::token,
 };
 
 /// An answer: status, further header lines, body; or none, and the connection is closed.
@@ -197,10 +197,32 @@ async fn a_broker_that_is_not_there_is_unreachable() {
 async fn reports_are_fetched_in_parts_and_without_the_token() {
     let server = Server::start([Some((200, "", "1")), Some((200, "", "2\n"))]).await;
     let links = ["a", "b"].map(|part| Secret::new(format!("{}/{part}?signature", server.url)));
-    assert_eq!(server.client().report(&links).await.unwrap(), b"1\n2\n");
+    let mut left = MAX_REPORT_BYTES;
+    assert_eq!(server.client().report(&links, &mut left).await.unwrap(), b"1\n2\n");
+    assert_eq!(left, MAX_REPORT_BYTES - 3);
     assert!(server.requests.lock().unwrap().iter().all(|request| !request.contains("authorization")));
-    for link in ["http://example.com/report", "report"] {
-        let refused = server.client().report(&[Secret::new(link.to_owned())]).await;
+}
+
+#[tokio::test]
+async fn links_are_https_or_this_machines_where_the_broker_is() {
+    let server = Server::start([]).await;
+    let away = DeviceClient::new("https://broker.example.com".parse().unwrap(), &token("a", 0, 100));
+    let own = format!("{}/report", server.url);
+    for (client, link) in
+        [(&server.client(), "http://example.com/report"), (&server.client(), "report"), (&away, own.as_str())]
+    {
+        let refused = client.report(&[Secret::new(link.to_owned())], &mut 1).await;
         assert!(matches!(refused, Err(Error::Device(DeviceError::Report(_)))), "{link}");
     }
+    assert_eq!(server.count(), 0);
+}
+
+#[tokio::test]
+async fn the_reports_of_a_task_are_bounded_together() {
+    let server = Server::start([Some((200, "", "1\n")), Some((200, "", "2\n"))]).await;
+    let links = ["a", "b"].map(|part| Secret::new(format!("{}/{part}", server.url)));
+    let (client, mut left) = (server.client(), 3);
+    assert!(client.report(&links[..1], &mut left).await.is_ok());
+    let refused = client.report(&links[1..], &mut left).await;
+    assert!(matches!(refused, Err(Error::Device(DeviceError::Report(_)))), "{refused:?}");
 }

@@ -6,7 +6,8 @@ use std::{
 };
 
 use countersign::{
-    BearerToken, BulkOrder, BulkTask, DeviceClient, DeviceError, DeviceFiles, Error, TaskId, TokenError,
+    BearerToken, BulkOrder, BulkTask, DeviceClient, DeviceError, DeviceFiles, Error, MAX_REPORT_BYTES, TaskId,
+    TokenError,
 };
 use ports::{Clock as _, SystemClock};
 
@@ -159,11 +160,12 @@ async fn follow(task: &TaskId, Follow { wait, reports }: &Follow, access: &Devic
 
 async fn write_reports(client: &DeviceClient, task: &BulkTask, folder: &Path) -> Result<(), Error> {
     let files = DeviceFiles::new(folder, false);
+    let mut left = MAX_REPORT_BYTES;
     for (name, links) in [("results.jsonl", &task.results_reports), ("errors.jsonl", &task.errors_reports)] {
         if links.is_empty() {
             tell(&format!("there is no {name}"));
         } else {
-            let path = files.write(name, &client.report(links).await?)?;
+            let path = files.write(name, &client.report(links, &mut left).await?)?;
             tell(&format!("{} is written", path.display()));
         }
     }

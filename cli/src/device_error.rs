@@ -1,4 +1,4 @@
-use std::{fmt, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 use pki::PkiError;
 use ports::Cause;
@@ -43,6 +43,17 @@ pub enum DeviceError {
     /// There is a private key in the folder already.
     #[error("there is a key already: {}", .0.display())]
     KeyExists(PathBuf),
+    /// A device is provisioned, and its new key, which may be here alone, stands beside where it is to be.
+    #[error("the device's new key is in {}, and cannot become {}", .left.display(), .path.display())]
+    KeyLeft {
+        /// Where it is.
+        left: PathBuf,
+        /// Where it is to be.
+        path: PathBuf,
+        /// Why it is not there.
+        #[source]
+        source: io::Error,
+    },
     /// A key, a request or a certificate cannot be used.
     #[error("{what} cannot be used")]
     Pki {
@@ -108,7 +119,7 @@ pub struct BrokerSaid {
     pub(crate) made: Option<Made>,
 }
 
-/// The certificate that was made before it failed.
+/// The certificate that was made, or registered, before it failed.
 #[derive(Debug)]
 pub(crate) struct Made {
     certificate_id: String,
@@ -141,7 +152,7 @@ impl fmt::Display for BrokerSaid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)?;
         if let Some(Made { certificate_id, undone }) = &self.made {
-            let became = if *undone { "was made and deleted again" } else { "was made and is still there" };
+            let became = if *undone { "was made and deleted again" } else { "may be there" };
             write!(f, "; certificate {certificate_id} {became}")?;
         }
         write!(f, " (request id {})", self.request_id)
@@ -170,7 +181,7 @@ impl DeviceError {
             | Self::Missing(said)
                 if !said.left_nothing() =>
             {
-                "deactivate and delete that certificate in AWS IoT before another try".into()
+                "look with countersign device get; deactivate and delete that certificate in AWS IoT if nothing uses it".into()
             }
             Self::Invalid(_) => "check the template, its parameters, and which CA or certificate it asks for".into(),
             Self::TokenRefused { .. } => {
@@ -195,6 +206,9 @@ impl DeviceError {
                     .into()
             }
             Self::KeyExists(_) => "give another folder; --force replaces the key for good".into(),
+            Self::KeyLeft { .. } => {
+                "the device is provisioned: keep that key; countersign device get --json has its certificate".into()
+            }
             Self::Pki { source: PkiError::EncryptedKey, .. } => "give the key without a passphrase".into(),
             Self::Pki { .. } => "check the file, or the subject's options".into(),
             Self::NoCertificate { .. } => "give a file of certificates in PEM".into(),
@@ -219,7 +233,7 @@ impl DeviceError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Bulk { .. } => 1,
+            Self::Bulk { .. } | Self::KeyLeft { .. } => 1,
             Self::Invalid(_)
             | Self::KeyExists(_)
             | Self::Pki { .. }
@@ -258,7 +272,7 @@ mod tests {
         assert!(said(",\"undone\":true").to_string().contains("certificate ab was made and deleted again"));
         for left in ["", ",\"undone\":false"] {
             let error = DeviceError::Exists(said(left));
-            assert!(error.to_string().contains("certificate ab was made and is still there"));
+            assert!(error.to_string().contains("certificate ab may be there"));
             assert!(error.hint().contains("deactivate") && error.exit_code() == 4);
         }
     }

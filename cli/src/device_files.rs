@@ -1,6 +1,6 @@
 use std::{
     fs::DirBuilder,
-    io::{ErrorKind, Write as _},
+    io::Write as _,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
@@ -87,17 +87,16 @@ impl ReservedKey {
     /// Makes it `key.pem`.
     ///
     /// # Errors
-    /// [`DeviceError::KeyExists`] where one came in the meantime, [`Error::File`]; the key is then left where it is.
+    /// [`DeviceError::KeyLeft`], which says where the key is, as where another one came in the meantime.
     pub fn settle(self) -> Result<PathBuf, Error> {
         let Self { file, path, replaces_key } = self;
         let settled = if replaces_key { file.persist(&path) } else { file.persist_noclobber(&path) };
         match settled {
             Ok(_) => Ok(path),
             Err(error) => {
-                let exists = error.error.kind() == ErrorKind::AlreadyExists;
-                let failure = failed(&path, error.error);
+                let left = error.file.path().to_owned();
                 let _ = error.file.keep();
-                Err(if exists { DeviceError::KeyExists(path).into() } else { failure })
+                Err(DeviceError::KeyLeft { left, path, source: error.error }.into())
             }
         }
     }
@@ -139,11 +138,15 @@ mod tests {
     fn a_key_is_replaced_by_order_alone_and_not_before_its_successor_is_good() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(KEY);
-        let raced = DeviceFiles::new(folder.path(), false).reserve_key().unwrap();
+        let mut raced = DeviceFiles::new(folder.path(), false).reserve_key().unwrap();
+        raced.write(&key()).unwrap();
         fs::write(&path, "old").unwrap();
-        let exists = |error| matches!(error, Error::Device(DeviceError::KeyExists(_)));
-        assert!(exists(raced.settle().unwrap_err()));
-        assert!(exists(DeviceFiles::new(folder.path(), false).reserve_key().unwrap_err()));
+        let error = raced.settle().unwrap_err();
+        let Error::Device(DeviceError::KeyLeft { left, .. }) = &error else { panic!("{error:?}") };
+        assert_eq!(fs::read_to_string(left).unwrap(), "a key\n");
+        assert!(error.to_string().contains(left.to_str().unwrap()), "{error}");
+        let refused = DeviceFiles::new(folder.path(), false).reserve_key().unwrap_err();
+        assert!(matches!(refused, Error::Device(DeviceError::KeyExists(_))));
         let forced = DeviceFiles::new(folder.path(), true);
         let mut reserved = forced.reserve_key().unwrap();
         reserved.write(&key()).unwrap();

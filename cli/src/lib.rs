@@ -63,7 +63,7 @@ pub use certificate_file::CertificateFile;
 pub use client::Client;
 pub use console::Console;
 pub use device_answer::{BulkTask, Device, DeviceCertificate, DeviceGroup, DevicePolicy, Provisioned};
-pub use device_client::DeviceClient;
+pub use device_client::{DeviceClient, MAX_REPORT_BYTES};
 pub use device_error::{BrokerSaid, DeviceError, Ordered};
 pub use device_files::{DeviceFiles, ReservedKey};
 pub use device_name::{InvalidName, TaskId, ThingName};
