@@ -60,6 +60,8 @@ def test_it_deploys_tests_rotates_and_destroys(elsewhere, tmp_path):
     tmp_path.chmod(0o755)
     done = script("put-policy", "/policies/web.cedar", options=["-v", f"{tmp_path}:/policies:ro"], **settings)
     assert done.returncode == 0, done.stdout + done.stderr
+    done = script("put-template", "/examples/sensor.json", options=["-v", f"{ROOT}/docs/examples:/examples:ro"], **settings)
+    assert done.returncode == 0 and "put templates/sensor.json" in done.stdout, done.stdout + done.stderr
     # A new deployment knows the policy at once.
     assert operate("deploy", LOG_LEVEL="debug", **settings).returncode == 0
     done = operate("test", SMOKE_SECRET="app/seen", CLIENT_GROUP="web", **settings)
@@ -79,11 +81,12 @@ def test_an_action_that_it_does_not_know_is_refused_with_those_that_it_knows():
 
 
 def test_scripts_and_client_are_at_hand_and_nothing_else_of_the_project():
-    done = run("operator", "-c", "id -u && countersign --version && check-policy && ls -A . scripts",
+    done = run("operator", "-c", "id -u && countersign --version && check-policy && check-templates && ls -A . scripts",
                options=["--entrypoint", "bash"])
     assert done.returncode == 0, done.stderr
     user, version, valid, *files = done.stdout.splitlines()
     assert (user, version.split()[0], valid) == ("65532", "countersign", "0 policies are valid")
     assert files == [
         ".:", ".aws-sam", ".tools", "local", "samconfig.toml", "scripts", "", "scripts:", "create-user", "delete-user",
-        "deploy", "destroy", "lib.sh", "publish-keys-npm", "put-policy", "put-ssh-keys", "rotate-keys", "smoke", "store-secret"]
+        "deploy", "destroy", "lib.sh", "publish-keys-npm", "put-policy", "put-ssh-keys", "put-template", "rotate-keys", "smoke",
+        "store-secret"]
