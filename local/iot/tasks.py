@@ -136,10 +136,12 @@ class Task:
     def run(self):
         try:
             lines = self.input()
+            # One for all lines: to make it takes longer than to register a thing.
+            iot = client("iot", self.region, self.session)
             for number, (offset, line) in enumerate(lines, 1):
                 if self.cancelled:
                     break
-                self.register(number, offset, line)
+                self.register(iot, number, offset, line)
                 self.progress, self.modified = number * 100 // len(lines), time.time()
             self.publish()
             # Asked for in the last moment, when nothing is left to cancel, it is cancelled all the same.
@@ -160,13 +162,12 @@ class Task:
             offset += len(line)
         return lines
 
-    def register(self, number, offset, line):
+    def register(self, iot, number, offset, line):
         where = {"lineNumber": number, "offset": offset}
         try:
             parameters = json.loads(line)
             if not isinstance(parameters, dict) or not all(isinstance(value, str) for value in parameters.values()):
                 raise ValueError("The line is not a JSON object of strings")
-            iot = client("iot", self.region, self.session)
             made = iot.register_thing(templateBody=self.request["templateBody"], parameters=parameters)
         except (ClientError, ValueError) as error:
             self.reports["ERRORS"].append(where | {"errorMessage": str(error)})
