@@ -11,6 +11,9 @@ pub struct Provisioned {
     /// The device's certificate, where the template has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_pem: Option<String>,
+    /// The certificate of the CA that signed it, where the broker tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_certificate_pem: Option<String>,
     /// Its public key, where the broker or AWS made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_key: Option<String>,

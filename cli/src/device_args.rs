@@ -30,7 +30,7 @@ pub(crate) enum DeviceCommand {
     Bulk(Bulk),
 }
 
-/// Provision a device, and write its key and certificates; chain.pem comes with --ca-certificate.
+/// Provision a device, and write its key, certificate and chain.
 ///
 /// What the template asks for has to be said, since the template is the broker's:
 ///   --ca           it signs by the customer's own CA (createDeviceCertificate)
@@ -42,8 +42,8 @@ pub(crate) enum DeviceCommand {
 /// subject's options. --csr takes a request that is there, --device-key a key, and --broker-key leaves the key to the broker.
 ///
 /// Files of --out, all with mode 0600: key.pem (where the key is made here, by the broker or by AWS), certificate.pem,
-/// chain.pem (certificate and CA, with --ca-certificate), root-ca.pem (with --root-ca). A key that is made here is on disk
-/// before it is used. Where the answer is lost it stays there, and the command says where: after a look at
+/// chain.pem (certificate and CA: with --ca, with --private-ca where AWS IoT knows it, or with --ca-certificate), root-ca.pem
+/// (with --root-ca). A key that is made here is on disk before it is used. Where the answer is lost it stays there, and the command says where: after a look at
 /// `countersign device get` it can be used again with --device-key.
 ///
 /// Examples:
@@ -248,7 +248,7 @@ pub(crate) struct Out {
     /// The folder for key and certificates.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: PathBuf,
-    /// Certificates of the CA in PEM, the signing one first. It is what makes chain.pem.
+    /// Certificates of the CA in PEM, the signing one first, for chain.pem, in place of what the broker says signed it.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_certificate: Option<PathBuf>,
     /// The root CA that a device is to know AWS IoT by, in PEM: an https url or a file. Who serves it decides whom the device believes.

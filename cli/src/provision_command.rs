@@ -62,11 +62,8 @@ pub(crate) async fn provision(provision: Provision) -> Result<(), Error> {
     if let Some(certificate) = &certificate {
         let pem = with_line_end(certificate.to_pem());
         write("certificate", "certificate.pem", &pem)?;
-        if let Some(ca) = ca {
-            if !certificate.is_signed_by(ca.first()) {
-                return Err(DeviceError::ForeignCa.into());
-            }
-            write("chain", "chain.pem", &(pem + &ca.to_pem()))?;
+        if let Some(chain) = chain(certificate, ca, provisioned.ca_certificate_pem.as_deref())? {
+            write("chain", "chain.pem", &(pem + &chain))?;
         }
         lines.push(("certificate id", certificate.id().to_string()));
     }
@@ -87,6 +84,20 @@ fn certificate_of(provisioned: &Provisioned, wanted: Option<&PublicKey>) -> Resu
         return Err(DeviceError::ForeignCertificate.into());
     }
     Ok(certificate)
+}
+
+/// What stands above a certificate: the file's, which must have signed it, or else what the broker says has.
+fn chain(
+    certificate: &Certificate,
+    file: Option<CertificateFile>,
+    told: Option<&str>,
+) -> Result<Option<String>, Error> {
+    if let Some(file) = file {
+        let signed = certificate.is_signed_by(file.first());
+        return if signed { Ok(Some(file.to_pem())) } else { Err(DeviceError::ForeignCa.into()) };
+    }
+    let told = told.and_then(|pem| Certificate::from_pem(pem).ok());
+    Ok(told.filter(|ca| certificate.is_signed_by(ca)).map(|ca| ca.to_pem()))
 }
 
 /// Whether the device may have been provisioned all the same.
@@ -128,6 +139,7 @@ mod tests {
         };
         let (certificate, other) = (root(), root());
         let answer = |certificate_pem| Provisioned {
+            ca_certificate_pem: None,
             certificate_pem,
             public_key: None,
             private_key: None,

@@ -73,13 +73,13 @@ def test_a_key_or_a_request_that_is_there_is_used(devices, factory, tmp_path):
     own = tmp_path / "own.pem"
     own.write_text(key())
     out = devices.provision("sensor", new_name(), "--ca", factory.ca.id, *SUBJECT, "--device-key", own)
-    assert files(out) == ["certificate.pem"]
+    assert files(out) == ["certificate.pem", "chain.pem"]
     public = openssl("x509", "-in", out / "certificate.pem", "-noout", "-pubkey")
     assert public == openssl("pkey", "-in", own, "-pubout")
     request = tmp_path / "request.pem"
     request.write_text(factory.device().csr)
     out = devices.provision("sensor", new_name(), "--ca", factory.ca.id, "--csr", request)
-    assert files(out) == ["certificate.pem"]
+    assert files(out) == ["certificate.pem", "chain.pem"]
     factory.ca.verify(out / "certificate.pem")
 
 

@@ -26,6 +26,9 @@ pub(crate) struct Provisioned {
     /// Its certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate_pem: Option<String>,
+    /// The certificate of the CA that signed it, where AWS IoT knows that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_certificate_pem: Option<String>,
     /// Its public key, PEM, where its keys were made for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<String>,
@@ -50,7 +53,13 @@ pub(crate) async fn register<P: Ports>(
     let Some(made) = made else {
         let registered = register_thing(service, record, template, &parameters, deadline, allowed).await;
         let Registration { certificate_pem, resource_arns } = registered.map_err(|(stop, _)| stop)?;
-        return Ok(Provisioned { certificate_pem, public_key: None, private_key: None, resource_arns });
+        return Ok(Provisioned {
+            certificate_pem,
+            ca_certificate_pem: None,
+            public_key: None,
+            private_key: None,
+            resource_arns,
+        });
     };
     record.certificate = Some(made.issued.clone());
     let remembered = timeout_at(deadline, remember(service, record, &made)).await;
@@ -64,6 +73,7 @@ pub(crate) async fn register<P: Ports>(
     match register_thing(service, record, template, &parameters, deadline, allowed).await {
         Ok(registration) => Ok(Provisioned {
             certificate_pem: registration.certificate_pem.or_else(|| Some(made.certificate.to_pem())),
+            ca_certificate_pem: made.ca_pem,
             public_key: made.public_key,
             private_key: made.private_key,
             resource_arns: registration.resource_arns,

@@ -32,13 +32,14 @@ fn registered(world: &World) -> (String, String) {
 #[tokio::test]
 async fn each_option_ends_in_a_thing_with_its_certificate() {
     let made = ["certificatePem", "publicKey", "privateKey", "resourceArns"].as_slice();
+    let by_known_ca = ["certificatePem", "caCertificatePem", "publicKey", "privateKey", "resourceArns"].as_slice();
     let brought = ["certificatePem", "resourceArns"].as_slice();
     for (template, expected, calls) in [
-        ("own", made, ["spend", "register"].as_slice()),
-        ("own_by_id", made, &["spend", "register_certificate", "register"]),
+        ("own", by_known_ca, ["spend", "register"].as_slice()),
+        ("own_by_id", by_known_ca, &["spend", "register_certificate", "register"]),
         ("aws", made, &["create_certificate", "spend", "register"]),
         ("given", brought, &["spend", "register_certificate", "register"]),
-        ("private", made, &["sign", "spend", "register"]),
+        ("private", by_known_ca, &["sign", "spend", "register"]),
         ("private_alone", made, &["sign", "spend", "register_certificate", "register"]),
     ] {
         let world = World::new();
