@@ -15,6 +15,7 @@ mod certificate;
 mod config;
 mod delete;
 mod detached;
+mod device_policies;
 mod openapi;
 mod order;
 mod path_name;

@@ -1,13 +1,12 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+
+use crate::device_policies::{self, AdditionalPolicies};
 
 /// What AWS IoT takes (`RegisterThing`, `templateBody`), in characters.
 const MAX_CHARACTERS: usize = 10_240;
-
-/// What AWS IoT attaches to a certificate at most.
-const MAX_POLICIES: usize = 10;
 
 /// The type of a certificate in a template's resources.
 const CERTIFICATE: &str = "AWS::IoT::Certificate";
@@ -112,26 +111,6 @@ enum Mode {
     RegisterWithoutCa,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum AdditionalPolicies {
-    List(Vec<AdditionalPolicy>),
-    Object(PolicyList),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PolicyList {
-    policies: Vec<AdditionalPolicy>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AdditionalPolicy {
-    name: Option<String>,
-    document: Option<Value>,
-}
-
 impl Template {
     /// Reads a template. `iot_arns` is what the ARNs of AWS IoT begin with: `arn:aws:iot:<region>:<account>:`.
     ///
@@ -159,7 +138,8 @@ impl Template {
             return Err(TemplateError::SeveralThings);
         }
         let thing_name = things.first().and_then(|thing| ThingName::of(thing));
-        add_policies(resources, options, iot_arns)?;
+        let policies = options.attach_additional_policies;
+        device_policies::add(resources, policies, options.client_id_must_match_thing_name, iot_arns)?;
         let body = Value::Object(template).to_string();
         if body.chars().count() > MAX_CHARACTERS {
             return Err(TemplateError::Oversized);
@@ -270,64 +250,4 @@ fn by_id(
     };
     let mut filled = filled.into_iter().flatten();
     if filled.all(|name| parameters.contains_key(name)) { Ok(by_id) } else { Err(TemplateError::Undeclared) }
-}
-
-/// Makes policies resources of the template: `RegisterThing` attaches them, and creates those with a document, under a name
-/// that is a hash of the document.
-fn add_policies(resources: &mut Map<String, Value>, options: Options, iot_arns: &str) -> Result<(), TemplateError> {
-    let mut added: Vec<Value> = Vec::new();
-    if let Some(policies) = options.attach_additional_policies {
-        let policies = match policies {
-            AdditionalPolicies::List(policies) | AdditionalPolicies::Object(PolicyList { policies }) => policies,
-        };
-        if policies.is_empty() {
-            return Err(TemplateError::Policies);
-        }
-        for policy in policies {
-            added.push(policy.properties()?);
-        }
-    }
-    if options.client_id_must_match_thing_name {
-        added.push(json!({ "PolicyDocument": client_id_policy(iot_arns).to_string() }));
-    }
-    if added.len() > MAX_POLICIES {
-        return Err(TemplateError::Policies);
-    }
-    if resources.keys().any(|name| name.starts_with("Countersign")) {
-        return Err(TemplateError::Reserved);
-    }
-    for (number, properties) in (1..).zip(added) {
-        let resource = json!({ "Type": "AWS::IoT::Policy", "Properties": properties });
-        resources.insert(format!("CountersignPolicy{number}"), resource);
-    }
-    Ok(())
-}
-
-impl AdditionalPolicy {
-    /// A document counts before a name: AWS IoT takes one of the two.
-    fn properties(self) -> Result<Value, TemplateError> {
-        let document = match self.document {
-            Some(Value::String(text)) => Some(serde_json::from_str(&text).map_err(|_| TemplateError::Policies)?),
-            document => document,
-        };
-        match (document, self.name) {
-            (Some(document @ Value::Object(_)), _) => Ok(json!({ "PolicyDocument": document.to_string() })),
-            (None, Some(name)) if !name.is_empty() => Ok(json!({ "PolicyName": name })),
-            _ => Err(TemplateError::Policies),
-        }
-    }
-}
-
-/// The policy that ties the MQTT client id to the thing (AWS IoT Developer Guide, "Thing policy variables"). It is one policy
-/// for all things: the variable is the name of the thing whose certificate connects.
-fn client_id_policy(iot_arns: &str) -> Value {
-    json!({
-        "Version": "2012-10-17",
-        "Statement": [{
-            "Effect": "Allow",
-            "Action": "iot:Connect",
-            "Resource": format!("{iot_arns}client/${{iot:Connection.Thing.ThingName}}"),
-            "Condition": { "Bool": { "iot:Connection.Thing.IsAttached": "true" } },
-        }],
-    })
 }
