@@ -13,8 +13,12 @@ ERRORS = {
 }
 # What is done all the same, and answered so.
 LATE = {"loses its answer": "fails", "refuses late": "refuses"}
-# How requests of an operation look: method and path, or the target that a header names.
+# How requests of an operation look: method and path, or the target that a header names, or what their form begins with.
 OPERATIONS = {
+    "AssumeRole": b"Action=AssumeRole&",
+    "ListPolicies": ("GET", r"/[^/]+/?"),
+    "GetPolicies": ("GET", r"/[^/]+/policies/[^?]+\.cedar"),
+    "GetAssignments": ("GET", r"/[^/]+/templates/assignments\.json"),
     "GetObject": ("GET", r"/[^/]+/templates/[^?]+\.json"),
     "PutObject": ("PUT", r"/[^/]+/bulk/.*"),
     "GetParameter": "AmazonSSM.GetParameter",
@@ -26,6 +30,7 @@ OPERATIONS = {
     "GetCertificate": "ACMPrivateCA.GetCertificate",
     "DescribeCACertificate": ("GET", r"/cacertificate/[^/]+"),
     "CreateKeysAndCertificate": ("POST", r"/keys-and-certificate"),
+    "RegisterCertificate": ("POST", r"/certificate/register"),
     "RegisterCertificateWithoutCA": ("POST", r"/certificate/register-no-ca"),
     "DescribeCertificate": ("GET", r"/certificates/[^/]+"),
     "UpdateCertificate": ("PUT", r"/certificates/[^/]+"),
@@ -51,21 +56,28 @@ OPERATIONS = {
 }
 
 
+OF_S3 = {"ListPolicies", "GetPolicies", "GetAssignments", "GetObject", "PutObject"}
+
+
 class Interference(proxy.Proxy):
     """`manners` says which operations misbehave and how; `seen` counts those."""
 
     manners, seen = {}, []
 
-    def operation(self):
+    def operation(self, body):
         target = self.headers.get("X-Amz-Target")
         path = self.path.split("?")[0]
         for name, shape in OPERATIONS.items():
-            if shape == target or (not target and shape[0] == self.command and re.fullmatch(shape[1], path)):
+            if isinstance(shape, bytes):
+                found = (body or b"").startswith(shape)
+            else:
+                found = shape == target or (not target and shape[0] == self.command and re.fullmatch(shape[1], path))
+            if found:
                 return name
         return None
 
     def interfere(self, body):
-        name = self.operation()
+        name = self.operation(body)
         manner = self.manners.get(name)
         if manner is None:
             return False
@@ -74,7 +86,10 @@ class Interference(proxy.Proxy):
             self.passed_on(body)
             manner = LATE[manner]
         status, code = ERRORS[manner]
-        if name in ("GetObject", "PutObject"):
+        if name == "AssumeRole":
+            answer = f"<ErrorResponse><Error><Code>{code}</Code><Message>interference</Message></Error></ErrorResponse>"
+            media = "text/xml"
+        elif name in OF_S3:
             status, code = {"throttles": (503, "SlowDown"), "fails": (500, "InternalError")}[manner]
             answer, media = f"<Error><Code>{code}</Code><Message>interference</Message></Error>", "application/xml"
         else:

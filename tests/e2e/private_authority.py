@@ -73,7 +73,7 @@ class PrivateFactory:
     def order(self, template, **more):
         """cdfProvisioningParameters; a member that is None is left out."""
         made = {"acmpcaCaArn": self.arn, "certInfo": {"commonName": "device", "country": "DE", "daysExpiry": 9}}
-        made |= {"awsiotCaArn": self.iot_arn} if template == "private-with" else {}
+        made |= {"awsiotCaArn": self.iot_arn} if template != "private-without" else {}
         return {name: value for name, value in (made | more).items() if value is not None}
 
     def verify(self, certificate):

@@ -37,7 +37,7 @@ def test_of_a_thousand_things_ten_bad_ones_fail_and_both_reports_say_which(facto
     for number in bad:
         rows[number] |= {"ThingName": f"bad/{number}"} if number % 200 == 50 else {"CSR": "not a csr"}
     began = datetime.datetime.now(datetime.timezone.utc)
-    status, _, answer = factory.things.start(rows)
+    status, headers, answer = factory.things.start(rows)
     assert status == 201 and set(answer) == {"taskId"}, answer
     done = factory.things.ended(answer["taskId"])
     assert set(done) == {"taskId", "status", "creationDate", "lastModifiedDate", "successCount", "failureCount",
@@ -53,8 +53,12 @@ def test_of_a_thousand_things_ten_bad_ones_fail_and_both_reports_say_which(facto
         shown = factory.things.send("GET", f"/things/{rows[number]['ThingName']}").content
         assert shown["attributes"] == {"serial": str(number)}
         assert len(shown["certificates"]) == 1 and len(shown["policies"]) == 3
-    ledger = [item for item in factory.stack.ledger.scan()["Items"] if answer["taskId"] in str(item)]
-    assert all(item["pk"].startswith("bulk#") for item in ledger)
+    [audit] = [line for line in factory.stack.events(headers["x-request-id"], "provision") if line["target"] == "audit"]
+    count, key, task = audit["detail"].split(", ")
+    assert (count, task) == (f"{ROWS} things", f"task {answer['taskId']}") and key.startswith("bulk/label/")
+    kept = factory.stack.ledger.get_item(Key={"pk": f"bulk#{key.split('/')[-1]}"})["Item"]
+    assert (kept["input"], kept["things"], kept["wants"]) == (key, str(ROWS), "label")
+    assert (kept["subject"], kept["policies"]) == ("network:factory", audit["policies"]) and kept["policies"]
 
 
 def test_a_request_names_a_group_in_place_of_a_template(factory, csr):

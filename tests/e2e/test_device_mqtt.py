@@ -95,7 +95,8 @@ def test_a_certificate_that_is_registered_inactive_is_refused_until_it_is_active
 
 
 def test_a_certificate_of_the_ca_that_the_broker_did_not_register_is_refused(factory, templates):
-    name, _ = made(factory, signed)
+    name, known = made(factory, signed)
+    assert lets_in(known, name)
     device = factory.device(f"/C=DE/CN={name}")
     files = device.keep({"certificatePem": factory.ca.sign(device.csr)})
     assert not lets_in(files, name)

@@ -57,6 +57,17 @@ def test_a_certificate_ends_in_order(iot):  # noqa: F811
     iot.delete_thing(thingName=thing)
 
 
+def test_a_revoked_certificate_stays_revoked(iot):  # noqa: F811
+    identity = iot.create_keys_and_certificate(setAsActive=True)["certificateId"]
+    iot.update_certificate(certificateId=identity, newStatus="REVOKED")
+    for status in ("ACTIVE", "INACTIVE"):
+        with refused("CertificateStateException"):
+            iot.update_certificate(certificateId=identity, newStatus=status)
+    iot.update_certificate(certificateId=identity, newStatus="REVOKED")
+    assert iot.describe_certificate(certificateId=identity)["certificateDescription"]["status"] == "REVOKED"
+    iot.delete_certificate(certificateId=identity)
+
+
 def test_a_certificate_can_be_one_things_alone(iot):  # noqa: F811
     arn, things = iot.create_keys_and_certificate(setAsActive=True)["certificateArn"], [name(), name()]
     for thing in things:

@@ -1,6 +1,7 @@
 """POST /things, every option of a template, through API Gateway; certificates are judged by OpenSSL."""
 
 import json
+import re
 import ssl
 import time
 
@@ -46,7 +47,7 @@ def test_a_certificate_of_the_ca_says_all_that_was_asked_for(factory):
     begins, ends = lifetime(certificate)
     assert -330 < begins - time.time() < -240 and ends - time.time() == pytest.approx(12 * 86400, abs=600)
     serial = openssl("x509", "-in", certificate, "-noout", "-serial").strip().split("=")[1]
-    assert len(serial) > 24, "128 bits"
+    assert re.fullmatch("[0-9A-F]{32}", serial), "128 bits"
     identifier = certificate_id(answer["certificatePem"])
     arns = answer["resourceArns"]
     assert arns["certificate"].endswith(f":cert/{identifier}") and arns["thing"].endswith(f":thing/{name}")
@@ -93,6 +94,18 @@ def test_a_csr_is_signed_and_the_key_stays_where_it_is(factory, kind, extra):
     factory.ca.verify(certificate)
     assert belong_together(certificate, key) and "CN=stays-here" in text(certificate)
     assert not extra or lifetime(certificate)[1] - time.time() == pytest.approx(3 * 86400, abs=600)
+
+
+def test_a_certificate_of_the_ca_goes_by_its_id_as_well(factory):
+    name, answer = factory.make("sensor-by-id")
+    certificate, key = factory.device().keep(answer)
+    factory.ca.verify(certificate)
+    assert belong_together(certificate, key)
+    registered = factory.certificate(certificate_id(answer["certificatePem"]))
+    assert (registered["status"], registered["certificateMode"]) == ("ACTIVE", "DEFAULT")
+    assert registered["caCertificateId"] == factory.ca.id
+    assert factory.iot.list_thing_principals(thingName=name)["principals"] == [answer["resourceArns"]["certificate"]]
+    assert factory.policies(answer) == {"fleet"}
 
 
 def test_no_two_certificates_have_a_serial_number_in_common(factory):

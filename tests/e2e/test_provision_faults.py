@@ -38,15 +38,19 @@ def made(template, order):
 
 ORDERS = {
     "sensor": made("sensor", lambda factory: factory.order()),
+    "sensor by id": made("sensor-by-id", lambda factory: factory.order()),
     "aws": made("aws", None),
     "brought": made("brought", bring),
     "by group": by_group,
 }
 # The calls of each kind of order; those up to and with the first that makes a certificate leave nothing to be undone.
 CALLS = [
-    ("sensor", "GetObject"), ("sensor", "DescribeCACertificate"), ("sensor", "GetParameter"), ("sensor", "PutItem"),
-    ("sensor", "RegisterThing"), ("aws", "CreateKeysAndCertificate"), ("aws", "PutItem"), ("aws", "RegisterThing"),
-    ("brought", "RegisterCertificateWithoutCA"), ("brought", "RegisterThing"), ("by group", "DescribeThingGroup"),
+    *[("sensor", operation) for operation in (
+        "GetObject", "DescribeCACertificate", "GetParameter", "ListPolicies", "GetPolicies", "PutItem", "RegisterThing")],
+    *[("sensor by id", operation) for operation in ("PutItem", "RegisterCertificate", "RegisterThing")],
+    ("aws", "CreateKeysAndCertificate"), ("aws", "PutItem"), ("aws", "RegisterThing"),
+    ("brought", "RegisterCertificateWithoutCA"), ("brought", "RegisterThing"),
+    ("by group", "DescribeThingGroup"), ("by group", "GetAssignments"),
 ]
 EXPECTED = {"throttles": 429, "fails": 503}
 
@@ -69,10 +73,18 @@ def test_what_throttles_or_fails_is_told_and_may_be_asked_again(factory, group, 
     assert status == 201, answer
 
 
-@pytest.mark.parametrize("order", ["sensor", "aws", "brought"])
+@pytest.mark.parametrize("order", ["sensor", "sensor by id", "aws", "brought"])
 def test_a_registration_whose_answer_is_lost_is_undone_and_not_called_so(factory, group, order):
     with interfering(RegisterThing="loses its answer"):
         status, _, answer = ORDERS[order](factory, group)
+    assert (status, answer["undone"]) == (503, False), answer
+    assert factory.certificate(answer["certificateId"]) is None
+
+
+def test_a_certificate_whose_registration_loses_its_answer_is_undone_and_not_called_so(factory, group):
+    with interfering(RegisterCertificate="loses its answer", RegisterThing="loses its answer") as seen:
+        status, _, answer = ORDERS["sensor by id"](factory, group)
+    assert set(seen) == {"RegisterCertificate"}
     assert (status, answer["undone"]) == (503, False), answer
     assert factory.certificate(answer["certificateId"]) is None
 
@@ -85,7 +97,7 @@ def test_a_registration_that_fails_in_the_middle_is_undone(factory):
         factory.iot.describe_thing(thingName=name)
 
 
-@pytest.mark.parametrize("order", ["sensor", "aws", "brought"])
+@pytest.mark.parametrize("order", ["sensor", "sensor by id", "aws", "brought"])
 def test_a_registration_that_is_refused_late_is_undone(factory, group, order):
     with interfering(RegisterThing="refuses late"):
         status, _, answer = ORDERS[order](factory, group)
@@ -93,12 +105,13 @@ def test_a_registration_that_is_refused_late_is_undone(factory, group, order):
     assert factory.certificate(answer["certificateId"]) is None
 
 
+@pytest.mark.parametrize("manner", EXPECTED)
 @pytest.mark.parametrize("step", [
     "UpdateCertificate", "DescribeCertificate", "ListAttachedPolicies", "DetachPolicy", "ListPrincipalThings",
     "DetachThingPrincipal", "DeleteCertificate"])
 @pytest.mark.parametrize("order", ["sensor", "aws"])
-def test_what_could_not_be_undone_is_said_so_and_is_in_the_ledger(factory, group, order, step):
-    with interfering(RegisterThing="refuses late", **{step: "fails"}) as seen:
+def test_what_could_not_be_undone_is_said_so_and_is_in_the_ledger(factory, group, order, step, manner):
+    with interfering(RegisterThing="refuses late", **{step: manner}) as seen:
         status, headers, answer = ORDERS[order](factory, group)
     assert step in seen
     assert (status, answer["undone"]) == (400, False), answer
@@ -112,11 +125,14 @@ def test_what_could_not_be_undone_is_said_so_and_is_in_the_ledger(factory, group
 
 
 def test_a_ledger_that_refuses_keeps_a_certificate_from_being_registered(factory, group):
-    with interfering(PutItem="fails") as seen:
+    before = factory.certificates()
+    # RegisterThing would be seen here, and do what it does.
+    with interfering(PutItem="fails", RegisterThing="loses its answer") as seen:
         status, _, answer = ORDERS["sensor"](factory, group)
-    assert status == 503 and "PutItem" in seen
-    before = {found["certificateId"] for found in factory.iot.list_certificates(pageSize=250)["certificates"]}
-    assert answer.get("certificateId") not in before
+    assert status == 503 and "PutItem" in seen and "RegisterThing" not in seen
+    assert set(answer) == {"error"} and factory.certificates() == before
+    assert ORDERS["sensor"](factory, group)[0] == 201
+    assert len(factory.certificates()) == len(before) + 1
 
 
 def test_a_certificate_that_was_brought_can_be_brought_again(factory):

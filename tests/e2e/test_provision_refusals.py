@@ -5,7 +5,7 @@ import json
 import pytest
 
 from authority import Authority, certificate_id, key
-from provisioning import new_name, template
+from provisioning import SERIAL, TEMPLATES, new_name, template
 
 
 def ordered(certInfo=None, **changes):
@@ -103,6 +103,7 @@ BAD_BODIES = {
     "a group's path that is none": {"groupPath": "sensors", "parameters": {"ThingName": "never"}},
     "a parameter of the wrong type": SENSOR | {"parameters": {"ThingName": 7}},
     "parameters in a list": SENSOR | {"parameters": [{"ThingName": "never"}]},
+    "a parameter that AWS IoT fills": SENSOR | {"parameters": {"ThingName": "never", "AWS::IoT::Certificate::Id": "x"}},
     "a parameter that the broker fills": SENSOR | {"parameters": {"ThingName": "never", "CertificatePem": "x"}},
     "a parameter missing": SENSOR | {"parameters": {}},
     "a name that is none": SENSOR | {"parameters": {"ThingName": "a/b"}},
@@ -115,10 +116,47 @@ def test_a_bad_body_is_refused(factory, case):
     body = BAD_BODIES[case]
     if isinstance(body, dict) and body.get("provisioningTemplateId") == "sensor":
         body = body | {"cdfProvisioningParameters": factory.order()}
+    before = factory.certificates()
     status, _, answer = factory.things.send("POST", "/things", body)
-    assert status == 400, answer
-    assert set(answer) <= {"error", "certificateId", "undone"} and answer.get("undone", True) is True
+    assert status == 400 and set(answer) == {"error"} and answer["error"], answer
     assert_nothing_was_made(factory, "never")
+    assert factory.certificates() == before, "no certificate either"
+
+
+def with_name(name):
+    made = template("signed", createDeviceCertificate=True)
+    made["Resources"]["thing"]["Properties"]["ThingName"] = name
+    return made
+
+
+def with_default(value):
+    made = template("signed", thing=SERIAL, parameters=["Serial"], createDeviceCertificate=True)
+    made["Parameters"]["Serial"]["Default"] = value
+    return made
+
+
+# A template, the parameters, and whether they do.
+PARAMETERS = {
+    "a name that is none": (TEMPLATES["numbered"], {"ThingName": "a b", "Serial": "1"}, False),
+    "a name that is too long": (TEMPLATES["numbered"], {"ThingName": "x" * 129, "Serial": "1"}, False),
+    "an empty name": (TEMPLATES["numbered"], {"ThingName": "", "Serial": "1"}, False),
+    "a name of the template's that is none": (with_name("a/b"), {"ThingName": "thing"}, False),
+    "none for what has no default": (TEMPLATES["numbered"], {}, False),
+    "one that AWS IoT fills in": (TEMPLATES["numbered"], {"Serial": "1", "AWS::IoT::Certificate::Id": "x"}, False),
+    "one for what has a default": (with_default("1"), {"Serial": "2"}, True),
+    "none for what has a default": (with_default("1"), {}, True),
+}
+
+
+@pytest.mark.parametrize("case", PARAMETERS)
+def test_parameters_are_checked_before_a_certificate_is_made(factory, case):
+    content, parameters, do = PARAMETERS[case]
+    factory.put_template("checked", content)
+    before = factory.certificates()
+    status, _, answer = factory.things.provision("checked", new_name(), factory.order(), parameters)
+    assert status == (201 if do else 400), answer
+    assert do or set(answer) == {"error"}, answer
+    assert len(factory.certificates() - before) == do
 
 
 @pytest.mark.parametrize("media", ["text/plain", "application/vnd.aws-cdf-v2.0+json", None])
@@ -148,7 +186,7 @@ def test_a_bad_template_is_refused(factory, case):
     factory.put_template(name, BAD_TEMPLATES[case])
     try:
         status, _, answer = factory.things.provision(name, thing := new_name(), factory.order())
-        assert status == 400 and answer["error"] and answer.get("undone", True) is True, answer
+        assert status == 400 and set(answer) == {"error"} and answer["error"], answer
         assert_nothing_was_made(factory, thing)
     finally:
         factory.stack.s3.delete_object(Bucket=factory.stack.bucket, Key=f"templates/{name}.json")
@@ -210,7 +248,7 @@ def test_a_certificate_that_is_known_already_is_not_undone(factory):
     pem = factory.ca.sign(factory.device().csr)
     name, _ = factory.make("brought", cdf={"certificatePem": pem})
     status, _, answer = factory.things.provision("brought", new_name(), {"certificatePem": pem})
-    assert status in (400, 409) and not answer.get("undone"), answer
+    assert status == 409 and set(answer) == {"error"}, answer
     assert factory.certificate(certificate_id(pem))["status"] == "ACTIVE"
     assert factory.iot.list_thing_principals(thingName=name)["principals"]
 
