@@ -8,60 +8,18 @@ import threading
 import pytest
 
 from authority import certificate_id, key, openssl
-from provisioning import new_name
-
-SUBJECT = ["--common-name", "device", "--country", "DE"]
-
-
-class Devices:
-    """The command with a token in a file."""
-
-    def __init__(self, cli, factory, folder):
-        self.cli, self.factory, self.folder = cli, factory, folder
-        self.token = folder / "token"
-        self.token.write_text(factory.things.token)
-
-    def run(self, *args, url=None, **changes):
-        settings = {"XDG_STATE_HOME": str(self.folder / "state"), "COUNTERSIGN_GROUP": None, "COUNTERSIGN_MATERIAL": None}
-        options = ["--token-file", str(self.token), "--url", url or self.factory.stack.url]
-        done = self.cli.run("device", *map(str, args), *options, **settings | {"SSH_AUTH_SOCK": None} | changes)
-        return done.returncode, done.stdout.decode(), done.stderr.decode()
-
-    def done(self, *args, **changes):
-        code, out, said = self.run(*args, **changes)
-        assert code == 0, said
-        return out
-
-    def provision(self, template, name, *args, **changes):
-        """The folder that a device's files are in."""
-        out = self.folder / name
-        self.done("provision", "--template", template, "-p", f"ThingName={name}", "--out", out, *args, **changes)
-        assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in out.iterdir())
-        return out
-
-
-@pytest.fixture
-def devices(cli, factory, tmp_path):
-    return Devices(cli, factory, tmp_path)
-
-
-def files(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def fits(folder):
-    """Whether certificate and key belong together."""
-    public = openssl("x509", "-in", folder / "certificate.pem", "-noout", "-pubkey")
-    return public == openssl("pkey", "-in", folder / "key.pem", "-pubout")
+from device_client import SUBJECT, devices, files, fits  # noqa: F401, a fixture
+from provisioning import PUBLISH, new_name
 
 
 @pytest.mark.parametrize("options, kind", [
     ([], "id-ecPublicKey"), (["--key-type", "rsa-2048"], "rsaEncryption"), (["--broker-key"], "id-ecPublicKey"),
     (["--broker-key", "--key-type", "rsa-2048"], "rsaEncryption"),
 ])
-def test_a_device_of_the_customers_ca_has_a_key_and_a_chain(devices, factory, options, kind):
+def test_a_device_of_the_customers_ca_has_a_key_and_a_chain(devices, factory, options, kind):  # noqa: F811
     name = new_name()
-    out = devices.provision("sensor", name, "--ca", "line1", *SUBJECT, "--days", 9, "--ca-certificate", factory.ca.path, *options)
+    order = ("--ca", "line1", *SUBJECT, "--days", 9, "--ca-certificate", factory.ca.path)
+    out = devices.provision("sensor", name, *order, *options)
     assert files(out) == ["certificate.pem", "chain.pem", "key.pem"] and fits(out)
     factory.ca.verify(out / "certificate.pem")
     text = openssl("x509", "-in", out / "certificate.pem", "-noout", "-text")
@@ -69,7 +27,7 @@ def test_a_device_of_the_customers_ca_has_a_key_and_a_chain(devices, factory, op
     assert (out / "chain.pem").read_text().count("BEGIN CERTIFICATE") == 2
 
 
-def test_a_key_or_a_request_that_is_there_is_used(devices, factory, tmp_path):
+def test_a_key_or_a_request_that_is_there_is_used(devices, factory, tmp_path):  # noqa: F811
     own = tmp_path / "own.pem"
     own.write_text(key())
     out = devices.provision("sensor", new_name(), "--ca", factory.ca.id, *SUBJECT, "--device-key", own)
@@ -83,12 +41,48 @@ def test_a_key_or_a_request_that_is_there_is_used(devices, factory, tmp_path):
     factory.ca.verify(out / "certificate.pem")
 
 
-def test_aws_makes_key_and_certificate_where_nothing_is_said(devices):
+def test_aws_makes_key_and_certificate_where_nothing_is_said(devices):  # noqa: F811
     out = devices.provision("aws", new_name())
     assert files(out) == ["certificate.pem", "key.pem"] and fits(out)
 
 
-def test_a_certificate_is_registered_as_it_is(devices, factory, tmp_path):
+def test_a_groups_path_stands_for_a_template(devices, factory):  # noqa: F811
+    root, leaf, name = new_name("g"), new_name("g"), new_name()
+    factory.iot.create_thing_group(thingGroupName=root)
+    factory.iot.create_thing_group(thingGroupName=leaf, parentGroupName=root)
+    factory.put_template("assignments", {root: "aws"})
+    out = devices.folder / name
+    devices.done("provision", "--group-path", f"/{root}/{leaf}", "-p", f"ThingName={name}", "--out", out)
+    assert files(out) == ["certificate.pem", "key.pem"] and fits(out)
+    identifier = certificate_id((out / "certificate.pem").read_text())
+    assert f"{identifier} ACTIVE" in devices.done("get", name)
+    order = ("provision", "-p", f"ThingName={new_name()}", "--out", devices.folder / "x")
+    code, _, said = devices.run(*order, "--group-path", f"/{leaf}")
+    assert code == 2 and "hint: " in said, "not the way to it"
+
+
+def policies(devices, name):
+    """The documents of a device's policies by their names, as the command shows them."""
+    shown = json.loads(devices.done("get", name, "--json"))["policies"]
+    found = {one["policyName"]: one["policyDocument"] for one in shown}
+    return {policy: json.loads(text) if isinstance(text, str) else text for policy, text in found.items()}
+
+
+def test_additional_policies_of_a_template_are_the_devices(devices, factory):  # noqa: F811
+    devices.provision("shared", name := new_name(), "--ca", "line1", *SUBJECT)
+    found = policies(devices, name)
+    assert len(found) == 3 and {"fleet", "extra"} < set(found)
+    assert PUBLISH in found.values()
+
+
+def test_a_template_ties_the_client_id_to_the_device(devices, factory):  # noqa: F811
+    devices.provision("tied", name := new_name(), "--ca", "line1", *SUBJECT)
+    [document] = policies(devices, name).values()
+    [statement] = document["Statement"]
+    assert statement["Action"] == "iot:Connect" and "client/${iot:Connection.Thing.ThingName}" in statement["Resource"]
+
+
+def test_a_certificate_is_registered_as_it_is(devices, factory, tmp_path):  # noqa: F811
     brought = tmp_path / "brought.pem"
     brought.write_text(factory.ca.sign(factory.device().csr))
     out = devices.provision("brought", new_name(), "--certificate", brought, "--inactive")
@@ -97,7 +91,7 @@ def test_a_certificate_is_registered_as_it_is(devices, factory, tmp_path):
     assert found["status"] == "INACTIVE"
 
 
-def test_the_root_of_aws_iot_comes_from_where_the_operator_says(devices, factory, tmp_path):
+def test_the_root_of_aws_iot_comes_from_where_the_operator_says(devices, factory, tmp_path):  # noqa: F811
     roots = tmp_path / "roots.pem"
     roots.write_text(f"# a comment\n{factory.ca.pem}")
     out = devices.provision("aws", new_name(), "--root-ca", roots)
@@ -110,14 +104,14 @@ def test_the_root_of_aws_iot_comes_from_where_the_operator_says(devices, factory
     assert devices.run("get", name)[0] == 6, "nothing was ordered"
 
 
-def test_an_answer_as_json_holds_no_private_key(devices, tmp_path):
+def test_an_answer_as_json_holds_no_private_key(devices, tmp_path):  # noqa: F811
     out = tmp_path / "out"
     text = devices.done("provision", "--template", "aws", "-p", f"ThingName={new_name()}", "--out", out, "--json")
     assert {"certificatePem", "resourceArns"} <= set(json.loads(text)) and "PRIVATE" not in text
     assert "PRIVATE" in (out / "key.pem").read_text()
 
 
-def test_a_key_is_not_replaced_unless_it_is_said(devices):
+def test_a_key_is_not_replaced_unless_it_is_said(devices):  # noqa: F811
     name = new_name()
     out = devices.provision("aws", name)
     before = (out / "key.pem").read_text()
@@ -131,7 +125,7 @@ def test_a_key_is_not_replaced_unless_it_is_said(devices):
     assert (out / "key.pem").read_text() != before and fits(out)
 
 
-def test_refusals_have_their_codes_and_leave_no_key(devices, tmp_path):
+def test_refusals_have_their_codes_and_leave_no_key(devices, tmp_path):  # noqa: F811
     out = tmp_path / "refused"
 
     def refused(template, *args):
@@ -151,7 +145,7 @@ def test_refusals_have_their_codes_and_leave_no_key(devices, tmp_path):
     assert devices.run("get", new_name())[0] == 2
 
 
-def test_a_device_is_shown_changed_and_deleted(devices, factory):
+def test_a_device_is_shown_changed_and_deleted(devices, factory):  # noqa: F811
     name = new_name()
     out = devices.provision("sensor", name, "--ca", "line1", *SUBJECT)
     identifier = certificate_id((out / "certificate.pem").read_text())
@@ -167,7 +161,7 @@ def test_a_device_is_shown_changed_and_deleted(devices, factory):
     assert factory.certificate(identifier) is None
 
 
-def test_a_bulk_task_is_followed_to_its_end(devices, factory, tmp_path):
+def test_a_bulk_task_is_followed_to_its_end(devices, factory, tmp_path):  # noqa: F811
     rows = [{"ThingName": new_name(), "Serial": str(at), "CSR": factory.device().csr} for at in range(3)]
     lines, listed = tmp_path / "rows.jsonl", tmp_path / "rows.json"
     lines.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
@@ -203,7 +197,7 @@ class Cut(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_an_order_whose_answer_is_lost_is_not_repeated_and_its_key_is_kept(devices, tmp_path):
+def test_an_order_whose_answer_is_lost_is_not_repeated_and_its_key_is_kept(devices, tmp_path):  # noqa: F811
     out = tmp_path / "lost"
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cut) as server:
         server.asked = 0

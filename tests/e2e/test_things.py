@@ -134,7 +134,9 @@ def test_a_status_that_is_none_is_refused(factory, body):
 def test_a_name_that_no_thing_can_have_is_not_found(factory, name):
     for method, path, body in ROUTES:
         status, _, answer = factory.things.send(method, f"/things/{name}{path}", body)
-        assert status == 404 and set(answer) == {"error"}, answer
+        # The gateway decodes the path: with a space or a zero it is none of the function's routes any more.
+        expected = {"type", "title", "status", "request_id"} if name in ("a%20b", "%00") else {"error"}
+        assert status == 404 and set(answer) == expected, answer
 
 
 def test_a_deleted_thing_takes_its_own_certificate_along(factory):
