@@ -24,8 +24,8 @@ use crate::{
 
 /// Deletes a thing.
 ///
-/// Its certificates are detached; those that serve no other thing are deleted where the deployment says so, and of their policies
-/// those that nothing else has, likewise. What fails in the middle is taken up again by the next request.
+/// Its certificates are detached; those that serve no other thing are deleted where the deployment says so, and likewise of their
+/// policies those that nothing else has. What fails in the middle is taken up again by the next request.
 #[utoipa::path(
     delete,
     path = "/things/{name}",
@@ -117,22 +117,26 @@ async fn take_apart<P: Ports>(service: &Service<P>, name: &str, deletion: &Delet
         iot.detach_thing(name, arn).await?;
         let things = iot.things_of(arn).await.or_else(none_where_missing)?;
         // AWS IoT may take seconds to see that the certificate is detached.
-        if !config.delete_certificates || things.iter().any(|thing| thing != name) {
+        if !(config.delete_certificates || config.delete_policies) || things.iter().any(|thing| thing != name) {
             continue;
         }
         let id = certificate_id(arn);
-        match iot.set_status(id, CertificateStatus::Inactive).await {
-            Err(Fault::Missing) => continue,
-            // One that is revoked stays so, and can be deleted.
-            Err(Fault::Conflict) => {}
-            set => set?,
+        if config.delete_certificates {
+            match iot.set_status(id, CertificateStatus::Inactive).await {
+                Err(Fault::Missing) => continue,
+                // One that is revoked stays so, and can be deleted.
+                Err(Fault::Conflict) => {}
+                set => set?,
+            }
         }
         for policy in iot.policies_of(arn).await.or_else(none_where_missing)? {
             iot.detach_policy(&policy, arn).await?;
         }
-        once_detached(|| iot.delete_certificate(id)).await?;
+        if config.delete_certificates {
+            once_detached(|| iot.delete_certificate(id)).await?;
+        }
     }
-    if config.delete_certificates && config.delete_policies {
+    if config.delete_policies {
         for policy in &deletion.policies {
             match iot.has_targets(policy).await {
                 Ok(true) | Err(Fault::Missing) => {}

@@ -294,7 +294,7 @@ async fn what_the_deployment_keeps_is_kept() {
         assert!(!state.things.contains_key("sensor-1"));
         assert!(state.certificates.contains_key(&shared));
         assert_eq!(state.certificates.contains_key(&own), !certificates);
-        assert!(state.policies.contains_key("alone"), "{certificates} {policies}");
+        assert_eq!(state.policies.contains_key("alone"), !policies, "{certificates} {policies}");
     }
 }
 
