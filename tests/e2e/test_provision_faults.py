@@ -1,5 +1,7 @@
 """AWS throttling and failing while devices are made: a proxy between the deployed function and the local AWS."""
 
+import time
+
 import pytest
 
 import proxy
@@ -46,7 +48,7 @@ ORDERS = {
 # The calls of each kind of order; those up to and with the first that makes a certificate leave nothing to be undone.
 CALLS = [
     *[("sensor", operation) for operation in (
-        "GetObject", "DescribeCACertificate", "GetParameter", "ListPolicies", "GetPolicies", "PutItem", "RegisterThing")],
+        "GetObject", "DescribeCACertificate", "GetParameter", "PutItem", "RegisterThing")],
     *[("sensor by id", operation) for operation in ("PutItem", "RegisterCertificate", "RegisterThing")],
     ("aws", "CreateKeysAndCertificate"), ("aws", "PutItem"), ("aws", "RegisterThing"),
     ("brought", "RegisterCertificateWithoutCA"), ("brought", "RegisterThing"),
@@ -71,6 +73,21 @@ def test_what_throttles_or_fails_is_told_and_may_be_asked_again(factory, group, 
         assert answer["undone"] is (manner == "throttles" or not operation.startswith("Register"))
     status, _, answer = ORDERS[order](factory, group)
     assert status == 201, answer
+
+
+@pytest.mark.parametrize("manner", EXPECTED)
+@pytest.mark.parametrize("operation", ["ListPolicies", "GetPolicies"])
+def test_without_policies_nothing_is_made_until_they_can_be_read(factory, group, operation, manner):
+    before = factory.certificates()
+    factory.stack.restart("provision")
+    with interfering(**{operation: manner}) as seen:
+        status, headers, answer = ORDERS["sensor"](factory, group)
+    assert operation in seen
+    # They are read as the function starts; who asks in the second after that is told to wait, whatever the cause was.
+    assert status in (429, 503) and set(answer) == {"error"}, answer
+    assert factory.certificates() == before
+    time.sleep(int(headers["Retry-After"]))
+    assert ORDERS["sensor"](factory, group)[0] == 201
 
 
 @pytest.mark.parametrize("order", ["sensor", "sensor by id", "aws", "brought"])
