@@ -21,7 +21,7 @@ pub(crate) struct ErrorBody<'a> {
     /// The certificate that was made before it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate_id: Option<&'a str>,
-    /// Whether that certificate was deactivated and deleted. Where not, an operator has to.
+    /// Whether nothing is left of that certificate. Where not, or not known, an operator has to look.
     #[serde(skip_serializing_if = "Option::is_none")]
     undone: Option<bool>,
 }
