@@ -12,9 +12,9 @@ from Crypto.PublicKey import RSA
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from joserfc.jwk import RSAKey
 
+from privileges import role_of
 from registry import MANIFEST, POOL, ROOT, packed, stand_in, unpacked
 from stack import STACK
-from test_least_privilege import role_of
 
 SECRET = b"correct horse battery staple"
 
