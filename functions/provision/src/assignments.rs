@@ -4,7 +4,7 @@ use ports::{Fault, ReadObject as _, ReadThing as _, ThingGroup};
 use serde::de::Error as _;
 use web::Caller;
 
-use crate::{Ports, Service, TemplateId, stop::Stop};
+use crate::{Ports, Service, TemplateId, registry_name::is_registry_name, stop::Stop};
 
 /// What the file is called.
 pub(crate) const NAME: &str = "assignments";
@@ -39,7 +39,7 @@ impl Assignments {
 pub(crate) async fn assigned<P: Ports>(service: &Service<P>, path: &str, caller: &Caller) -> Result<TemplateId, Stop> {
     let names: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
     let [ancestors @ .., name] = &*names else { return Err(unknown_group()) };
-    if names.iter().any(|name| !is_group_name(name)) {
+    if names.iter().any(|name| !is_registry_name(name)) {
         return Err(Stop::bad("malformed", "groupPath is not a path of thing groups: /a/b"));
     }
     let group: ThingGroup = match service.iot.group(name).await {
@@ -65,12 +65,6 @@ async fn read<P: Ports>(service: &Service<P>, caller: &Caller) -> Result<Assignm
         tracing::error!(%error, "assignments are not usable");
         Stop::unavailable("assignments")
     })
-}
-
-/// AWS IoT, `CreateThingGroup`: 1 to 128 of these.
-fn is_group_name(name: &str) -> bool {
-    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_' | b'-');
-    (1..=128).contains(&name.len()) && name.bytes().all(valid)
 }
 
 fn unknown_group() -> Stop {

@@ -22,6 +22,7 @@ mod path_name;
 mod provision;
 mod record;
 mod registration;
+mod registry_name;
 mod router;
 mod service;
 mod status;

@@ -19,6 +19,7 @@ use crate::{
     order::{CdfParameters, Order, attributes},
     record::Record,
     registration::{Provisioned, register},
+    registry_name::is_registry_name,
     stop::Stop,
     templates::{check_parameters, template},
 };
@@ -112,7 +113,10 @@ async fn prepare<P: Ports>(
     check_parameters(&template, &parameters)?;
     let order = Order::read(&template, thing.cdf_provisioning_parameters, &service.config)?;
     let name = template.thing_name(&parameters);
-    check_name(name.as_deref())?;
+    // Before a certificate is made for it.
+    if !name.as_deref().is_none_or(is_registry_name) {
+        return Err(Stop::bad("malformed", "the thing's name is not 1 to 128 letters, digits, colons, _ and -"));
+    }
     if let Some(name) = &name {
         record.wants = format!("{id} {name}");
     }
@@ -126,14 +130,4 @@ async fn prepare<P: Ports>(
         None => None,
     };
     Ok(Prepared { template, parameters, made, allowed })
-}
-
-/// Refuses what AWS IoT would not take as a name, before a certificate is made for it (`CreateThing`).
-fn check_name(name: Option<&str>) -> Result<(), Stop> {
-    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_' | b'-');
-    if name.is_none_or(|name| (1..=128).contains(&name.len()) && name.bytes().all(valid)) {
-        Ok(())
-    } else {
-        Err(Stop::bad("malformed", "the thing's name is not 1 to 128 letters, digits, colons, _ and -"))
-    }
 }

@@ -98,9 +98,11 @@ async fn change<P: Ports>(
     record.detail = Some(format!("{} {}", status.name(), ids.join(" ")));
     // Each is tried: one that is revoked stays so, and must not shield the others.
     let set = all(certificates.iter().map(|arn| service.iot.set_status(certificate_id(arn), status))).await;
-    match set.into_iter().find_map(|set| set.err().filter(|fault| !matches!(fault, Fault::Missing))) {
-        None => Ok(Answer::nothing()),
-        Some(Fault::Conflict) => Err(Stop::conflict("a revoked certificate stays revoked; all others are set")),
-        Some(fault) => Err(Stop::fault("set_status", &fault, &record.caller)),
+    let faults = set.into_iter().filter_map(Result::err).filter(|fault| !matches!(fault, Fault::Missing));
+    let (revoked, others): (Vec<Fault>, Vec<Fault>) = faults.partition(|fault| matches!(fault, Fault::Conflict));
+    match (others.first(), revoked.is_empty()) {
+        (Some(fault), _) => Err(Stop::fault("set_status", fault, &record.caller)),
+        (None, false) => Err(Stop::conflict("a revoked certificate stays revoked; all others are set")),
+        (None, true) => Ok(Answer::nothing()),
     }
 }

@@ -254,6 +254,30 @@ async fn a_revoked_certificate_stays_so_and_shields_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn all_others_are_said_to_be_set_where_they_are_alone() {
+    let (world, shared, own) = two_certificates().await;
+    let block = json!({ "certificateStatus": "INACTIVE" });
+    for revoked in [&shared, &own] {
+        {
+            let mut state = world.iot.state();
+            for id in [&shared, &own] {
+                "ACTIVE".clone_into(&mut state.certificates.get_mut(id).unwrap().status);
+            }
+            "REVOKED".clone_into(&mut state.certificates.get_mut(revoked).unwrap().status);
+        }
+        world.faults.clear();
+        assert_eq!(world.patch("/things/sensor-1/certificates", &block).await.status, StatusCode::CONFLICT);
+        let calls = world.faults.calls();
+        let places = calls.iter().enumerate().filter(|(_, call)| **call == "set_status").map(|(place, _)| place);
+        for place in places {
+            world.faults.fail_nth(place, Trouble::Failing(Failing::Throttled));
+            let answer = world.patch("/things/sensor-1/certificates", &block).await;
+            assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{place}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_call_behind_a_status_may_fail() {
     for call in ["certificates_of", "things_of", "set_status"] {
         for (trouble, status) in [
