@@ -1,0 +1,1 @@
+//! Where items go: variables, files, standard input.

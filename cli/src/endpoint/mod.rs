@@ -1,0 +1,1 @@
+//! What other processes of this machine ask: credentials, secrets, health.

@@ -1,0 +1,1 @@
+//! Runs a child, as PID 1 where it must.
