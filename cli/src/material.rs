@@ -156,7 +156,9 @@ pub(crate) fn open(path: &Path, closed: Option<Closed>) -> Result<(File, Metadat
 
 /// All of a file, which must not be larger than `limit`.
 pub(crate) fn read_all(file: &File, path: &Path, limit: usize) -> Result<Secret<Vec<u8>>, Error> {
-    let mut bytes = Vec::with_capacity(limit + 1);
+    // Wiping touches all of the capacity.
+    let length = file.metadata().map_or(limit, |metadata| usize::try_from(metadata.size()).unwrap_or(limit));
+    let mut bytes = Vec::with_capacity(length.min(limit) + 1);
     let read = file.take(limit as u64 + 1).read_to_end(&mut bytes);
     let bytes = Secret::new(bytes);
     read.map_err(|source| Error::File { action: "read", path: path.to_owned(), source })?;

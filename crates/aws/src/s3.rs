@@ -39,9 +39,19 @@ impl ReadObject for S3Bucket {
             return Err(Fault::Unusable("object is too large"));
         }
         let etag = ETag(found.e_tag.ok_or(Fault::Unusable("object without an entity tag"))?);
-        let bytes = found.body.collect().await.map_err(|error| Fault::Unavailable(error.into()))?;
-        Ok(Some(Object { bytes: Secret::new(bytes.to_vec()), etag }))
+        Ok(Some(Object { bytes: bytes(found.body, length).await?, etag }))
     }
+}
+
+/// All of a body of at most `length` bytes, in one piece that never moves: a pool is secret, and larger than all else that a client holds.
+async fn bytes(mut body: ByteStream, length: usize) -> Result<Secret<Vec<u8>>, Fault> {
+    let mut bytes = Secret::new(Vec::with_capacity(length));
+    while let Some(chunk) = body.try_next().await.map_err(|error| Fault::Unavailable(error.into()))? {
+        if !bytes.append_within_capacity(&chunk) {
+            return Err(Fault::Unusable("object is longer than it says"));
+        }
+    }
+    Ok(bytes)
 }
 
 impl ListObjects for S3Bucket {

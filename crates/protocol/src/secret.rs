@@ -37,6 +37,17 @@ impl<T: Zeroize> Secret<T> {
     }
 }
 
+impl Secret<Vec<u8>> {
+    /// Appends bytes where they fit without a move, which would leave a copy behind; whether they did.
+    pub fn append_within_capacity(&mut self, bytes: &[u8]) -> bool {
+        let fits = self.0.capacity() - self.0.len() >= bytes.len();
+        if fits {
+            self.0.extend_from_slice(bytes);
+        }
+        fits
+    }
+}
+
 impl<T: Zeroize> Drop for Secret<T> {
     fn drop(&mut self) {
         self.0.zeroize();
@@ -69,5 +80,14 @@ mod tests {
     fn debug_elides_the_value() {
         let secret = Secret::new(String::from("hunter2"));
         assert_eq!(format!("{secret:?} {secret:#?}"), "[elided] [elided]");
+    }
+
+    #[test]
+    fn bytes_are_appended_where_they_stay_in_place() {
+        let mut secret = Secret::new(Vec::with_capacity(4));
+        let place = secret.expose().as_ptr();
+        assert!(secret.append_within_capacity(b"abc"));
+        assert!(!secret.append_within_capacity(&vec![0; secret.expose().capacity()]));
+        assert_eq!((secret.expose().as_slice(), secret.expose().as_ptr()), (&b"abc"[..], place));
     }
 }
