@@ -14,6 +14,8 @@ mod device_commands;
 mod issue_args;
 #[cfg(feature = "operator")]
 mod issue_command;
+#[allow(dead_code, reason = "what calls it comes with exec and agent")]
+mod log;
 mod provision_command;
 mod provision_order;
 mod subject_args;
