@@ -1,16 +1,21 @@
 """Prints each budget beside its yardstick; ends with 1 where one does not hold. Called by scripts/bench."""
 
+import contextlib
 import http.server
 import io
 import json
 import os
 import pathlib
 import re
+import shlex
+import socket
 import statistics
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 import zipfile
 
 import boto3
@@ -79,6 +84,30 @@ def run(command):
     return tuple(map(float, shown.stdout.split()))
 
 
+def idle_agent(binary, folder, *arguments):
+    """The peak memory in MiB of an agent that has its items and then waits."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = f"127.0.0.1:{free.getsockname()[1]}"
+    process = subprocess.Popen(
+        [binary, "agent", *arguments, "--listen", endpoint], env=os.environ | {"XDG_RUNTIME_DIR": str(folder)},
+        stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(f"http://{endpoint}/ready"):
+                break
+            if time.monotonic() > deadline:
+                sys.exit("the agent does not become ready")
+            time.sleep(0.1)
+        time.sleep(5)
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def medians(rows):
     return [statistics.median(column) for column in zip(*rows)]
 
@@ -118,19 +147,29 @@ try:
     lines = (json.loads(line) for line in broker.stdout)
     address = next(line["address"] for line in lines if line.get("message") == "listening")
     threading.Thread(target=broker.stdout.read, daemon=True).start()
-    through_gateway = [str(release / "countersign"), "get", "app/bench"]
+    client = str(release / "countersign")
+    through_gateway = [client, "get", "app/bench"]
     ours = [*through_gateway, "--url", f"http://{address}"]
     theirs = ["aws", "secretsmanager", "get-secret-value", "--secret-id", "app/bench"]
-    commands = ours, theirs, through_gateway
+    # To the child's first instruction, and a little further: true ends at once.
+    wants = ["--env", "A=secret:app/bench", "--env", "B=secret:app/bench2", "--url", f"http://{address}"]
+    start = [client, "exec", *wants, "--", "true"]
+    twice = ["sh", "-c", f"{shlex.join(theirs)}; {shlex.join(theirs)}2"]
+    commands = ours, theirs, through_gateway, start, twice
     for command in commands:
         run(command)
     # In turn, so that whatever else the machine does strikes all of them.
     rows = [[run(command) for command in commands] for _ in range(RUNS)]
+    runtime = build.parent / "runtime"
+    runtime.mkdir(mode=0o700)
+    agent_mib = idle_agent(client, runtime, *wants)
 finally:
     broker.terminate()
-(get_ms, get_mib), (aws_ms, aws_mib), (gateway_ms, _) = map(medians, zip(*rows))
+(get_ms, get_mib), (aws_ms, aws_mib), (gateway_ms, _), (exec_ms, _), (twice_ms, _) = map(medians, zip(*rows))
 show("countersign get, whole process", get_ms, "ms", aws_ms / 30, f"1/30 of aws secretsmanager get-secret-value, {aws_ms:.0f} ms")
 show("countersign get, peak memory", get_mib, "MiB", aws_mib / 4, f"1/4 of the same, {aws_mib:.0f} MiB")
+show("countersign exec, two secrets", exec_ms, "ms", twice_ms / 40, f"1/40 of the same for each of them, {twice_ms:.0f} ms")
+show("countersign agent, idle, peak", agent_mib, "MiB", 10, "10 MiB")
 
 for name, binary in functions.items():
     packed = io.BytesIO()
