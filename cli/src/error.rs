@@ -2,7 +2,7 @@ use std::{io, path::PathBuf};
 
 use protocol::{ClientError, DenialCode};
 
-use crate::{DeviceError, TokenError};
+use crate::{DeviceError, TokenError, deliver::DeliveryError};
 
 const NPM_HINT: &str =
     "check the package's name, NPM_REGISTRY (https) and NPM_TOKEN, and that the token may see the package";
@@ -138,6 +138,9 @@ pub enum Error {
     /// A device was not provisioned, read, changed or deleted.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// An item was not put where it goes.
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
     /// A CA was not registered.
     #[cfg(feature = "operator")]
     #[error(transparent)]
@@ -205,6 +208,7 @@ impl Error {
             Self::Url => "it begins with https://; see --url, and BROKER_URL of the deployment".into(),
             Self::Token(error) => error.hint(),
             Self::Device(error) => error.hint(),
+            Self::Delivery(error) => error.hint(),
             #[cfg(feature = "operator")]
             Self::Ca(error) => error.hint(),
             Self::Http(_) => "check that this system has CA certificates; SSL_CERT_FILE names a bundle".into(),
@@ -226,6 +230,7 @@ impl Error {
             ) => 3,
             Self::Token(error) => error.exit_code(),
             Self::Device(error) => error.exit_code(),
+            Self::Delivery(error) => error.exit_code(),
             #[cfg(feature = "operator")]
             Self::Ca(error) => error.exit_code(),
             Self::Refused { .. } => 4,

@@ -46,6 +46,7 @@ mod error;
 mod material;
 #[cfg(feature = "operator")]
 mod network_order;
+mod new_file;
 mod origin;
 mod pool_file;
 mod profile;

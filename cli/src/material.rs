@@ -1,14 +1,20 @@
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions},
-    io::{ErrorKind, Read as _, Write as _},
+    io::{ErrorKind, Read as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
 use protocol::{Group, Manifest, Pool, PoolId, Secret};
-use rustix::{fs::OFlags, process::geteuid};
+use rustix::{
+    fs::{Mode, OFlags},
+    process::geteuid,
+};
 
-use crate::{Error, PoolFile};
+use crate::{
+    Error, PoolFile,
+    new_file::{Ownership, replace_in},
+};
 
 /// What was pulled: a manifest and the pool that it describes.
 #[derive(Debug)]
@@ -170,14 +176,12 @@ pub(crate) fn read_all(file: &File, path: &Path, limit: usize) -> Result<Secret<
 
 /// Puts a file of mode 0600 in the place of another at once.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        // tempfile creates with mode 0600.
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)
+        let name = path.file_name().ok_or(ErrorKind::InvalidFilename)?;
+        let folder = rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        replace_in(folder, name, bytes, Mode::RUSR | Mode::WUSR, Ownership::default())
     };
-    write().map(|_| ()).map_err(|source| Error::File { action: "write", path: path.to_owned(), source })
+    write().map_err(|source| Error::File { action: "write", path: path.to_owned(), source })
 }

@@ -1,1 +1,16 @@
 //! Where items go: variables, files, standard input.
+
+mod accounts;
+mod delivery;
+mod delivery_error;
+mod folder;
+pub(crate) mod placed_file;
+mod runtime_folder;
+mod standard_input;
+mod template;
+mod variables;
+
+pub use delivery::{Delivery, Rewritten};
+pub use delivery_error::DeliveryError;
+pub use runtime_folder::RuntimeFolder;
+pub use template::{NotText, TemplateFault};

@@ -1,0 +1,193 @@
+use std::{
+    collections::VecDeque,
+    ffi::{CString, OsStr, OsString},
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStringExt as _,
+    },
+    path::{Component, Path, PathBuf},
+};
+
+use rustix::{
+    fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, StatxAttributes, StatxFlags, Uid},
+    io::Errno,
+    process::{getegid, geteuid},
+};
+
+use crate::{deliver::DeliveryError, new_file::Ownership};
+
+/// How many links a path may lead through, as Linux has it.
+const MAX_LINKS: usize = 40;
+/// What `statfs` calls the file systems that are in memory: tmpfs and ramfs.
+const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
+
+const FOLDER: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// A folder that files are put into, held open, so that what is done in it is done in this one.
+///
+/// Each folder on the path must belong to root, to this user or to whom the file is for, and nobody else may be able to
+/// rename what is in it: it is not writable by others, or has the sticky bit. A link must be root's or this user's. So nobody
+/// else chooses where a file is put. The top folder of a mount may be open to others, as the volumes that containers share
+/// are: who mounted it chose whom it is for. Not checked: access control lists.
+pub(crate) struct Folder {
+    fd: OwnedFd,
+    /// A mount's top folder on the path, or this one, that others can write.
+    shared: Option<PathBuf>,
+}
+
+/// Who can be trusted with a folder besides root.
+#[derive(Clone, Copy)]
+struct Trusted {
+    users: [Option<Uid>; 3],
+    groups: [Option<Gid>; 3],
+}
+
+impl Folder {
+    /// Opens the folder at an absolute path. Those that are missing are made, with this mode.
+    ///
+    /// # Errors
+    /// [`DeliveryError::OpenToOthers`], [`DeliveryError::ForeignLink`], [`DeliveryError::Folder`].
+    pub(crate) fn open(path: &Path, owner: Ownership, missing: Mode) -> Result<Self, DeliveryError> {
+        let failed = |source: Errno| DeliveryError::Folder { path: path.to_owned(), source: source.into() };
+        let trusted = Trusted::new(owner);
+        let (mut here, mut folder) = (PathBuf::from("/"), root().map_err(failed)?);
+        let mut shared = None;
+        trusted.check(&folder, &here, &mut shared)?;
+        let mut names = names(path);
+        let mut links = 0;
+        while let Some(name) = names.pop_front() {
+            let next = open_or_make(folder.as_fd(), &name, missing).map_err(failed)?;
+            let stat = rustix::fs::fstat(&next).map_err(failed)?;
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+                if !trusted.made_link(&stat) {
+                    return Err(DeliveryError::ForeignLink { path: here.join(name) });
+                }
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(failed(Errno::LOOP));
+                }
+                let target = rustix::fs::readlinkat(&next, "", Vec::new()).map_err(failed)?;
+                let target = PathBuf::from(OsString::from_vec(CString::into_bytes(target)));
+                if target.is_absolute() {
+                    (here, folder) = (PathBuf::from("/"), root().map_err(failed)?);
+                }
+                for name in self::names(&target).into_iter().rev() {
+                    names.push_front(name);
+                }
+                continue;
+            }
+            here =
+                if name == ".." { here.parent().map_or_else(|| here.clone(), Path::to_owned) } else { here.join(name) };
+            folder = next;
+            trusted.check(&folder, &here, &mut shared)?;
+        }
+        Ok(Self { fd: folder, shared })
+    }
+
+    /// A mount's top folder, this one or one above it, in which others can put theirs in the place of what is there.
+    pub(crate) fn shared(&self) -> Option<&Path> {
+        self.shared.as_deref()
+    }
+
+    /// Whether what is in it is in memory, and on no disk. What the kernel then swaps out is not asked.
+    pub(crate) fn is_in_memory(&self) -> io::Result<bool> {
+        Ok(IN_MEMORY.contains(&rustix::fs::fstatfs(&self.fd)?.f_type))
+    }
+
+    /// Lets others pass through this folder, not look into it, where it is this user's.
+    pub(crate) fn let_pass(&self) -> io::Result<()> {
+        let readable = self.readable()?;
+        let stat = rustix::fs::fstat(&readable)?;
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        let passable = mode | Mode::XGRP | Mode::XOTH;
+        if mode != passable && stat.st_uid == geteuid().as_raw() {
+            rustix::fs::fchmod(&readable, passable)?;
+        }
+        Ok(())
+    }
+
+    /// The same folder, to be listed or to have its mode set.
+    pub(crate) fn readable(&self) -> io::Result<OwnedFd> {
+        Ok(rustix::fs::openat(&self.fd, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+    }
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Trusted {
+    fn new(owner: Ownership) -> Self {
+        Self {
+            users: [Some(Uid::ROOT), Some(geteuid()), owner.user],
+            groups: [Some(Gid::ROOT), Some(getegid()), owner.group],
+        }
+    }
+
+    /// A user whom a file is for makes no links for root to follow.
+    fn made_link(&self, stat: &Stat) -> bool {
+        self.users[..2].contains(&Some(Uid::from_raw(stat.st_uid)))
+    }
+
+    fn holds(&self, stat: &Stat) -> bool {
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        let group = self.groups.contains(&Some(Gid::from_raw(stat.st_gid)));
+        let written = mode.contains(Mode::WOTH) || (mode.contains(Mode::WGRP) && !group);
+        self.users.contains(&Some(Uid::from_raw(stat.st_uid))) && (!written || mode.contains(Mode::SVTX))
+    }
+
+    fn check(&self, folder: &OwnedFd, path: &Path, shared: &mut Option<PathBuf>) -> Result<(), DeliveryError> {
+        let failed = |source: Errno| DeliveryError::Folder { path: path.to_owned(), source: source.into() };
+        let stat = rustix::fs::fstat(folder).map_err(failed)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory if self.holds(&stat) => {}
+            FileType::Directory if is_mounted(folder) => *shared = Some(path.to_owned()),
+            FileType::Directory => return Err(DeliveryError::OpenToOthers { path: path.to_owned() }),
+            _ => return Err(failed(Errno::NOTDIR)),
+        }
+        Ok(())
+    }
+}
+
+fn root() -> Result<OwnedFd, Errno> {
+    rustix::fs::open("/", FOLDER | OFlags::DIRECTORY, Mode::empty())
+}
+
+fn names(path: &Path) -> VecDeque<OsString> {
+    let name = |component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some(OsString::from("..")),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    };
+    path.components().filter_map(name).collect()
+}
+
+fn open_or_make(folder: BorrowedFd<'_>, name: &OsStr, missing: Mode) -> Result<OwnedFd, Errno> {
+    match rustix::fs::openat(folder, name, FOLDER, Mode::empty()) {
+        Err(Errno::NOENT) => {}
+        opened => return opened,
+    }
+    match rustix::fs::mkdirat(folder, name, missing) {
+        // Another process was faster; what it made is judged like all that is there.
+        Err(Errno::EXIST) => {}
+        made => {
+            made?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let new = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+            if rustix::fs::fstat(&new)?.st_uid == geteuid().as_raw() {
+                // Whatever the umask is.
+                rustix::fs::fchmod(&new, missing)?;
+            }
+        }
+    }
+    rustix::fs::openat(folder, name, FOLDER, Mode::empty())
+}
+
+/// Whether it is the top folder of a mount; not, where the kernel does not tell.
+fn is_mounted(folder: &OwnedFd) -> bool {
+    let told = rustix::fs::statx(folder, "", AtFlags::EMPTY_PATH, StatxFlags::empty());
+    told.is_ok_and(|told| told.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}

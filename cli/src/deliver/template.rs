@@ -1,0 +1,280 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use minijinja::{
+    AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value,
+    syntax::SyntaxConfig,
+    value::{Enumerator, Object},
+};
+use protocol::{Grant, Secret};
+
+use crate::{
+    config::{Item, ItemName},
+    deliver::DeliveryError,
+    material::{Closed, read},
+    refresh::{Holdings, ItemValue},
+};
+
+/// The largest template, in bytes.
+const MAX_TEMPLATE_BYTES: usize = 64 * 1024;
+/// The largest file that one makes, in bytes.
+const MAX_RENDERED_BYTES: usize = 1024 * 1024;
+/// What making it may take: half a million steps, or 32 MB of strings that are put together.
+const FUEL: u64 = 500_000;
+
+/// What makes a file of several items, or of another form than the item's own: a minijinja template.
+///
+/// `value` is the item whose file it is, `items.NAME` is any item: a secret or an access token is its text, a role's credentials
+/// are an object of `access_key_id`, `secret_access_key`, `session_token` and `expires_at` (Unix time in seconds). The filter
+/// `fromjson` reads text. Nothing is escaped, what is not there is an error, and nothing outside of the file is loaded.
+#[derive(Debug)]
+pub(crate) struct Template {
+    path: PathBuf,
+    source: String,
+    speaks_of: BTreeSet<ItemName>,
+}
+
+/// What a template made, and the items that it made it of.
+pub(crate) struct Rendered {
+    pub(crate) text: Result<Secret<String>, DeliveryError>,
+    pub(crate) spoke_of: BTreeSet<ItemName>,
+}
+
+/// What is wrong with a template, and where. It tells what stands in the template, never what stands in an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateFault {
+    what: String,
+    line: Option<usize>,
+}
+
+/// An item that is needed as text, and is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("item {0} is not UTF-8")]
+pub struct NotText(pub ItemName);
+
+impl Template {
+    /// Reads a template, which must be root's or this user's and closed to others' writing, and parses it.
+    ///
+    /// # Errors
+    /// [`DeliveryError::TemplateFile`], [`DeliveryError::TemplateNotText`], [`DeliveryError::TemplateSyntax`];
+    /// [`DeliveryError::TemplateUnknown`] where it names a variable or an item that there is not.
+    pub(crate) fn read(path: &Path, items: &[Item]) -> Result<Self, DeliveryError> {
+        let path = path.to_owned();
+        let bytes = match read(&path, MAX_TEMPLATE_BYTES, Some(Closed::ToWriting)) {
+            Err(error) => return Err(DeliveryError::TemplateFile { path, source: Box::new(error) }),
+            Ok(bytes) => bytes,
+        };
+        let Ok(source) = str::from_utf8(bytes.expose()) else { return Err(DeliveryError::TemplateNotText { path }) };
+        let source = source.to_owned();
+        let environment = environment();
+        let names = match environment.template_from_str(&source) {
+            Err(error) => return Err(DeliveryError::TemplateSyntax { path, fault: TemplateFault::new(&error) }),
+            Ok(template) => template.undeclared_variables(true),
+        };
+        let all = || items.iter().map(|item| item.name.clone());
+        let mut speaks_of = BTreeSet::new();
+        for name in &names {
+            let mut parts = name.split('.');
+            let (root, member) = (parts.next().unwrap_or_default(), parts.next());
+            let item = member.map(|member| all().find(|item| item.as_str() == member));
+            match (root, item) {
+                ("value", _) => {}
+                ("items", None) => speaks_of.extend(all()),
+                ("items", Some(Some(item))) => drop(speaks_of.insert(item)),
+                ("items", Some(None)) => {
+                    let name = format!("items.{}", member.unwrap_or_default());
+                    return Err(DeliveryError::TemplateUnknown { path, name });
+                }
+                _ if environment.globals().any(|(global, _)| global == root) => {}
+                _ => return Err(DeliveryError::TemplateUnknown { path, name: root.to_owned() }),
+            }
+        }
+        Ok(Self { path, source, speaks_of })
+    }
+
+    /// The items that it may speak of besides its own, as far as can be told without values.
+    pub(crate) fn speaks_of(&self) -> &BTreeSet<ItemName> {
+        &self.speaks_of
+    }
+
+    /// Makes the file of this item. Errors of the text:
+    /// [`DeliveryError::Missing`] where an item that it speaks of is not there, whatever it does about that;
+    /// [`DeliveryError::TemplateItem`], [`DeliveryError::TemplateFailed`], [`DeliveryError::TemplateTooLarge`].
+    pub(crate) fn render(&self, own: &ItemName, holdings: &Holdings) -> Rendered {
+        let items = Arc::new(Items { holdings: holdings.clone(), lent: Mutex::default() });
+        let environment = environment();
+        let rendered = environment
+            .template_from_str(&self.source)
+            .and_then(|template| template.render(Value::from_object(Root { own: own.clone(), items: items.clone() })))
+            .map(Secret::new);
+        let Lent { values, missing, not_text } = std::mem::take(&mut *items.lock());
+        let path = || self.path.clone();
+        let text = match (missing, not_text, rendered) {
+            (Some(item), _, _) => Err(DeliveryError::Missing { item }),
+            (_, Some(item), _) => Err(DeliveryError::TemplateItem { path: path(), source: NotText(item) }),
+            (_, _, Err(error)) => {
+                Err(DeliveryError::TemplateFailed { path: path(), fault: TemplateFault::new(&error) })
+            }
+            (_, _, Ok(text)) if text.expose().len() > MAX_RENDERED_BYTES => {
+                Err(DeliveryError::TemplateTooLarge { path: path() })
+            }
+            (_, _, Ok(text)) => Ok(text),
+        };
+        Rendered { text, spoke_of: values.into_keys().collect() }
+    }
+}
+
+impl TemplateFault {
+    /// A detail is told where it is made of the template alone: others are made of values.
+    fn new(error: &minijinja::Error) -> Self {
+        let of_template = matches!(
+            error.kind(),
+            ErrorKind::SyntaxError | ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction
+        );
+        let what = match error.detail() {
+            Some(detail) if of_template => detail.to_owned(),
+            _ if error.kind() == ErrorKind::OutOfFuel => "it does too much".to_owned(),
+            _ => error.kind().to_string(),
+        };
+        Self { what, line: error.line() }
+    }
+}
+
+impl fmt::Display for TemplateFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        self.line.map_or(Ok(()), |line| write!(f, " in line {line}"))
+    }
+}
+
+fn environment<'a>() -> Environment<'a> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
+    environment.set_syntax(syntax.expect("the usual delimiters are valid"));
+    environment.set_fuel(Some(FUEL));
+    environment.remove_global("debug");
+    environment.add_filter("fromjson", from_json);
+    environment
+}
+
+fn from_json(text: &str) -> Result<Value, minijinja::Error> {
+    let json = serde_json::from_str(text);
+    // The reason quotes the text.
+    json.map(to_value).map_err(|_| minijinja::Error::new(ErrorKind::InvalidOperation, "not JSON"))
+}
+
+fn to_value(json: serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Null => Value::from(()),
+        serde_json::Value::Bool(flag) => Value::from(flag),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => Value::from(number),
+            (None, Some(number)) => Value::from(number),
+            (None, None) => Value::from(number.as_f64()),
+        },
+        serde_json::Value::String(text) => Value::from(text),
+        serde_json::Value::Array(values) => values.into_iter().map(to_value).collect(),
+        serde_json::Value::Object(members) => {
+            Value::from_pairs(members.into_iter().map(|(name, value)| (name, to_value(value))))
+        }
+    }
+}
+
+/// What a template sees: `value` and `items`.
+struct Root {
+    own: ItemName,
+    items: Arc<Items>,
+}
+
+/// The items, each lent when the template first speaks of it, and that is noted.
+struct Items {
+    holdings: Holdings,
+    lent: Mutex<Lent>,
+}
+
+#[derive(Default)]
+struct Lent {
+    values: BTreeMap<ItemName, Option<Value>>,
+    missing: Option<ItemName>,
+    not_text: Option<ItemName>,
+}
+
+impl Items {
+    fn lend(&self, name: &str) -> Option<Value> {
+        let name = &self.holdings.items().iter().find(|item| item.name.as_str() == name)?.name;
+        let mut lent = self.lock();
+        if let Some(value) = lent.values.get(name) {
+            return value.clone();
+        }
+        let value = match self.holdings.value(name) {
+            None => {
+                lent.missing.get_or_insert(name.clone());
+                None
+            }
+            Some(value) => {
+                let value = for_template(&value);
+                if value.is_none() {
+                    lent.not_text.get_or_insert(name.clone());
+                }
+                value
+            }
+        };
+        lent.values.insert(name.clone(), value.clone());
+        value
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Lent> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn for_template(value: &ItemValue) -> Option<Value> {
+    match value.grant() {
+        Grant::Aws(credentials) => Some(Value::from_pairs([
+            ("access_key_id", Value::from(credentials.access_key_id.as_str())),
+            ("secret_access_key", Value::from(credentials.secret_access_key.expose().as_str())),
+            ("session_token", Value::from(credentials.session_token.expose().as_str())),
+            ("expires_at", Value::from(credentials.expires_at)),
+        ])),
+        Grant::Secret(_) | Grant::AccessToken(_) => str::from_utf8(value.expose()).ok().map(Value::from),
+    }
+}
+
+impl Object for Root {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "value" => self.items.lend(self.own.as_str()),
+            "items" => Some(Value::from_dyn_object(self.items.clone())),
+            _ => None,
+        }
+    }
+}
+
+impl Object for Items {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.lend(key.as_str()?)
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let names = self.holdings.items().iter().map(|item| Value::from(item.name.as_str()));
+        Enumerator::Values(names.collect())
+    }
+}
+
+impl fmt::Debug for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[elided]")
+    }
+}
+
+impl fmt::Debug for Items {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[elided]")
+    }
+}
