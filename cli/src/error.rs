@@ -2,7 +2,7 @@ use std::{io, path::PathBuf};
 
 use protocol::{ClientError, DenialCode};
 
-use crate::{DeviceError, TokenError, deliver::DeliveryError};
+use crate::{DeviceError, TokenError, deliver::DeliveryError, endpoint::EndpointError};
 
 const NPM_HINT: &str =
     "check the package's name, NPM_REGISTRY (https) and NPM_TOKEN, and that the token may see the package";
@@ -141,6 +141,9 @@ pub enum Error {
     /// An item was not put where it goes.
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
+    /// An agent's endpoint does not listen, or did not give what it was asked for.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
     /// A CA was not registered.
     #[cfg(feature = "operator")]
     #[error(transparent)]
@@ -209,6 +212,7 @@ impl Error {
             Self::Token(error) => error.hint(),
             Self::Device(error) => error.hint(),
             Self::Delivery(error) => error.hint(),
+            Self::Endpoint(error) => error.hint(),
             #[cfg(feature = "operator")]
             Self::Ca(error) => error.hint(),
             Self::Http(_) => "check that this system has CA certificates; SSL_CERT_FILE names a bundle".into(),
@@ -231,6 +235,7 @@ impl Error {
             Self::Token(error) => error.exit_code(),
             Self::Device(error) => error.exit_code(),
             Self::Delivery(error) => error.exit_code(),
+            Self::Endpoint(error) => error.exit_code(),
             #[cfg(feature = "operator")]
             Self::Ca(error) => error.exit_code(),
             Self::Refused { .. } => 4,

@@ -70,7 +70,7 @@ pub use ca_registration::{CaRegistration, RegisteredNow};
 pub use certificate_file::CertificateFile;
 pub use client::Client;
 pub use console::Console;
-pub use credential_process::document as credential_process_document;
+pub use credential_process::{access_key_document, document as credential_process_document};
 pub use device_answer::{BulkTask, Device, DeviceCertificate, DeviceGroup, DevicePolicy, Provisioned};
 pub use device_client::{DeviceClient, MAX_REPORT_BYTES};
 pub use device_error::{BrokerSaid, DeviceError, Ordered};

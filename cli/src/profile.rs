@@ -61,6 +61,14 @@ impl AccessKey {
         Self::new(id.to_owned(), Secret::new(secret.to_owned()), None)
     }
 
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) const fn secret(&self) -> &Secret<String> {
+        &self.secret
+    }
+
     /// Every part is one word: what stood on a line of its own in a profile could name a program to run.
     fn new(id: String, secret: Secret<String>, session_token: Option<Secret<String>>) -> Result<Self, Error> {
         let valid = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');

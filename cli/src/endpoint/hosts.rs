@@ -1,0 +1,84 @@
+use std::net::{IpAddr, SocketAddr};
+
+/// By which names the endpoint may be asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Hosts(Vec<String>);
+
+impl Hosts {
+    /// The address of the connection, `localhost`, and these.
+    pub(crate) fn new(names: Vec<String>) -> Self {
+        Self(names)
+    }
+
+    /// Whether a request may say this (RFC 9110 section 7.2) on a connection that came to `arrived_at`.
+    ///
+    /// An address is no name that someone else could make resolve to this machine, so the one that was connected to is always
+    /// right, also where the endpoint listens on all. A name of the configuration is right with any port: before a container's
+    /// may stand another.
+    pub(crate) fn allow(&self, host: &str, arrived_at: SocketAddr) -> bool {
+        let arrived_at = SocketAddr::new(arrived_at.ip().to_canonical(), arrived_at.port());
+        if let Some(address) = address(host) {
+            return address == arrived_at || self.has(host);
+        }
+        let (name, port) = host.split_once(':').map_or((host, Some(80)), |(name, port)| (name, port.parse().ok()));
+        let is_local = name.eq_ignore_ascii_case("localhost") && arrived_at.ip().is_loopback();
+        is_local && port == Some(arrived_at.port()) || self.has(host) || self.has(name)
+    }
+
+    fn has(&self, host: &str) -> bool {
+        self.0.iter().any(|name| name.eq_ignore_ascii_case(host))
+    }
+}
+
+fn address(host: &str) -> Option<SocketAddr> {
+    let literal =
+        |text: &str| text.strip_prefix('[').map_or(text, |rest| rest.strip_suffix(']').unwrap_or(text)).parse();
+    let with_port = host.parse::<SocketAddr>().ok();
+    let address = with_port.or_else(|| Some(SocketAddr::new(literal(host).ok()?, 80)))?;
+    let ip: IpAddr = address.ip().to_canonical();
+    Some(SocketAddr::new(ip, address.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_the_address_that_was_connected_to_or_a_name_of_the_configuration() {
+        let hosts = Hosts::new(vec!["agent.internal".into(), "proxy:8080".into(), "10.0.0.9".into()]);
+        for (arrived_at, host, allowed) in [
+            ("127.0.0.1:2773", "127.0.0.1:2773", true),
+            ("127.0.0.1:2773", "localhost:2773", true),
+            ("127.0.0.1:2773", "LocalHost:2773", true),
+            ("[::1]:2773", "[::1]:2773", true),
+            ("[::1]:2773", "localhost:2773", true),
+            ("[::ffff:127.0.0.1]:2773", "127.0.0.1:2773", true),
+            ("10.1.2.3:2773", "10.1.2.3:2773", true),
+            ("127.0.0.1:80", "127.0.0.1", true),
+            ("127.0.0.1:80", "localhost", true),
+            ("[::1]:80", "[::1]", true),
+            ("127.0.0.1:2773", "agent.internal", true),
+            ("127.0.0.1:2773", "Agent.Internal:9999", true),
+            ("127.0.0.1:2773", "proxy:8080", true),
+            ("127.0.0.1:2773", "10.0.0.9", true),
+            ("127.0.0.1:2773", "", false),
+            ("127.0.0.1:2773", "127.0.0.1", false),
+            ("127.0.0.1:2773", "127.0.0.1:2774", false),
+            ("127.0.0.1:2773", "127.0.0.2:2773", false),
+            ("127.0.0.1:2773", "127.1:2773", false),
+            ("127.0.0.1:2773", "2130706433:2773", false),
+            ("127.0.0.1:2773", "localhost", false),
+            ("127.0.0.1:2773", "localhost:2774", false),
+            ("127.0.0.1:2773", "localhost.:2773", false),
+            ("127.0.0.1:2773", "localhost:2773:2773", false),
+            ("127.0.0.1:2773", "localhost.evil.example:2773", false),
+            ("127.0.0.1:2773", "evil.example:2773", false),
+            ("127.0.0.1:2773", "proxy:2773", false),
+            ("127.0.0.1:2773", "user@127.0.0.1:2773", false),
+            ("10.1.2.3:2773", "localhost:2773", false),
+            ("10.1.2.3:2773", "127.0.0.1:2773", false),
+        ] {
+            assert_eq!(hosts.allow(host, arrived_at.parse().unwrap()), allowed, "{host} at {arrived_at}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{Router, extract::Request};
+use hyper::{server::conn::http1, service::Service as _};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use protocol::SystemRandom;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::{JoinHandle, JoinSet},
+    time,
+};
+
+use crate::{
+    Error,
+    config::{EndpointSettings, Item, Source},
+    endpoint::{
+        EndpointError,
+        freshness::Freshness,
+        guard::{ArrivedAt, Guard},
+        hosts::Hosts,
+        metrics::{Asked, Metrics},
+        routes::{Served, router},
+        token_file::TokenFile,
+    },
+    refresh::Holdings,
+};
+
+/// How many connections there may be at once. More wait in the kernel.
+const CONNECTIONS: usize = 64;
+
+/// How long a request's head may take to come.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a connection may last in all: a client that reads slowly holds a value in memory.
+const ALL_WITHIN: Duration = Duration::from_secs(15);
+
+/// How large a request's head may be, in bytes.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// How many headers it may have.
+const MAX_HEADERS: usize = 64;
+
+/// How long nothing is accepted after the operating system could not: it lacks descriptors or memory.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Listens, and serves nothing yet.
+pub struct Endpoint {
+    listener: TcpListener,
+    address: SocketAddr,
+    allow_remote: bool,
+    router: Router,
+    token_file: TokenFile,
+}
+
+/// Serves until it is dropped; the token's file goes then, too.
+#[derive(Debug)]
+pub struct Serving {
+    task: JoinHandle<()>,
+    _token_file: TokenFile,
+}
+
+impl Endpoint {
+    /// Listens on the address of the settings and writes the token's file. Needs a runtime of tokio's.
+    pub(crate) fn listen(
+        settings: &EndpointSettings,
+        token_path: &Path,
+        holdings: Holdings,
+        freshness: Freshness,
+        asked: impl Fn() -> Asked + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        let EndpointSettings { listen: address, allow_remote, hosts, token_file: _ } = settings;
+        if !allow_remote && !address.ip().to_canonical().is_loopback() {
+            return Err(EndpointError::NotLoopback(*address).into());
+        }
+        let listener = listener(*address).map_err(|source| EndpointError::Listen { address: *address, source })?;
+        let address = listener.local_addr().unwrap_or(*address);
+        let token_file = TokenFile::write(token_path.to_owned(), &SystemRandom)?;
+        let metrics = Arc::new(Metrics::new(holdings.clone(), asked));
+        let guard = Guard::new(Hosts::new(hosts.clone()), token_file.token(), Arc::clone(&metrics));
+        let router = router(Served { holdings, freshness, metrics }, guard);
+        Ok(Self { listener, address, allow_remote: *allow_remote, router, token_file })
+    }
+
+    /// The address that it listens on: of the settings, with the port that the system chose where they say 0.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The variables by which SDKs of a child find it: the token's file, and where the configuration has one role, the url of its
+    /// credentials.
+    #[must_use]
+    pub fn variables(&self, items: &[Item]) -> Vec<(&'static str, String)> {
+        let alias =
+            |item: &Item| if let Source::Role { alias, .. } = &item.source { Some(alias.clone()) } else { None };
+        let mut aliases: Vec<String> = items.iter().filter_map(alias).collect();
+        aliases.dedup();
+        let token_file = self.token_file.path().display().to_string();
+        let mut variables = vec![("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token_file)];
+        if let [alias] = &aliases[..] {
+            let url = format!("http://{}/credentials/{alias}", reached_at(self.address));
+            variables.push(("AWS_CONTAINER_CREDENTIALS_FULL_URI", url));
+        }
+        variables
+    }
+
+    /// Begins to serve.
+    #[must_use]
+    pub fn serve(self) -> Serving {
+        let Self { listener, address: _, allow_remote, router, token_file } = self;
+        Serving { task: tokio::spawn(accept(listener, allow_remote, router)), _token_file: token_file }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Where this machine reaches what listens here.
+pub(crate) fn reached_at(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+async fn accept(listener: TcpListener, allow_remote: bool, router: Router) {
+    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    // They end with this task.
+    let mut tasks = JoinSet::new();
+    loop {
+        while tasks.try_join_next().is_some() {}
+        let Ok(one_of_some) = Arc::clone(&connections).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((_, peer)) if !allow_remote && !peer.ip().to_canonical().is_loopback() => {
+                tracing::warn!(%peer, "the endpoint hung up: not from this machine");
+            }
+            Ok((stream, _)) => {
+                let router = router.clone();
+                tasks.spawn(async move {
+                    // A connection that breaks, is too slow or sends no HTTP is its client's affair.
+                    let _ = time::timeout(ALL_WITHIN, answer(stream, router)).await;
+                    drop(one_of_some);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the endpoint cannot accept a connection");
+                time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Answers the one request of a connection.
+async fn answer(stream: TcpStream, router: Router) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let arrived_at = ArrivedAt(stream.local_addr()?);
+    let routes = TowerToHyperService::new(router);
+    let service = hyper::service::service_fn(|mut request: Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(arrived_at);
+        routes.call(request)
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .keep_alive(false)
+        .max_headers(MAX_HEADERS)
+        .max_header_size(MAX_HEAD)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service)
+        .await?;
+    Ok(())
+}
