@@ -5,6 +5,7 @@ use protocol::SystemRandom;
 use crate::{
     ca_args::{CaCommand, CaRegister},
     commands::{print, tell, usage},
+    progress::waiting_for,
 };
 
 pub(crate) async fn run(command: CaCommand) -> Result<(), Error> {
@@ -28,7 +29,7 @@ async fn register(register: CaRegister) -> Result<(), Error> {
         .kms_key(register.kms_key)
         .auto_registration(register.allow_auto_registration);
     let id = registration.id();
-    let registered = match registration.run(register.timeout).await {
+    let registered = match waiting_for("AWS", registration.run(register.timeout)).await {
         Ok(registered) => registered,
         Err(error) => {
             if register.new {

@@ -13,6 +13,7 @@ use crate::ca_commands;
 use crate::{
     args::{Args, Command, Common, Configure, ConsoleUrl, Get, Publish, Pull},
     device_commands,
+    progress::{self, waiting_for},
     token_args::Token,
     token_commands,
 };
@@ -36,7 +37,7 @@ async fn pull(Pull { common }: Pull) -> Result<(), Error> {
         usage("--from is required: the place that material is pulled from");
     }
     let folder = common.broker.folder();
-    let material = client(common).pull().await?;
+    let material = waiting_for("the material", client(common).pull()).await?;
     let manifest = &material.manifest;
     let line = format!(
         "{} generation {}, pool {}, in {}\n",
@@ -72,14 +73,15 @@ async fn console_url(console_url: ConsoleUrl) -> Result<(), Error> {
     let ConsoleUrl { role, destination, region, seconds, federation_url, common } = console_url;
     let console = Console::new(region.as_deref(), destination.as_ref(), federation_url)?;
     let credentials = credentials(common, role, seconds).await?;
-    print(console.sign_in_url(&credentials).await?.expose().as_bytes())
+    let url = waiting_for("the federation endpoint", console.sign_in_url(&credentials)).await?;
+    print(url.expose().as_bytes())
 }
 
 async fn publish(Publish { to, common }: Publish) -> Result<(), Error> {
     if common.from.is_none() {
         usage("--from is required: the place that the material comes from");
     }
-    let (manifest, publication) = client(common).publish(&to).await?;
+    let (manifest, publication) = waiting_for("the registry", client(common).publish(&to)).await?;
     let (group, generation, version) = (manifest.group, manifest.generation, publication.version);
     let verb = if publication.is_new { "now holds" } else { "holds already" };
     print(format!("{to}@{version} {verb} {group} generation {generation}\n").as_bytes())
@@ -100,7 +102,9 @@ async fn credentials(common: Common, role: String, seconds: Option<u32>) -> Resu
 
 /// Exchanges one want.
 pub(crate) async fn one(common: Common, want: Want) -> Result<Grant, Error> {
-    client(common).exchange(&[want]).await?.granted.pop().ok_or(Error::Unexpected { status: 200 })
+    let answer = waiting_for("the broker", client(common).exchange(&[want])).await?;
+    let mut granted = answer.granted;
+    granted.pop().ok_or(Error::Unexpected { status: 200 })
 }
 
 fn json(secret: &SecretGrant) -> Secret<Vec<u8>> {
@@ -156,5 +160,6 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
 /// Writes a line to standard error.
 #[expect(clippy::print_stderr, reason = "a command reports on standard error")]
 pub(crate) fn tell(line: &str) {
+    progress::make_room();
     eprintln!("{line}");
 }

@@ -17,6 +17,7 @@ use crate::{
         BulkCommand, BulkStart, BulkStatus, DeviceAccess, DeviceCommand, DeviceDelete, DeviceGet, DeviceSetStatus,
         Follow,
     },
+    progress::waiting_for,
     provision_command::provision,
     token_commands::{token, token_of, url_for},
 };
@@ -26,6 +27,9 @@ const MAX_ROWS_BYTES: u64 = 4 * 1024 * 1024;
 
 /// How long a waiting client leaves the broker alone.
 const POLL: Duration = Duration::from_secs(2);
+
+/// What most of this waits for.
+pub(crate) const BROKER: &str = "the broker";
 
 pub(crate) async fn run(command: DeviceCommand) -> Result<(), Error> {
     match command {
@@ -59,7 +63,8 @@ pub(crate) async fn client(access: &DeviceAccess) -> Result<(DeviceClient, Beare
 }
 
 async fn get(DeviceGet { name, json, access }: DeviceGet) -> Result<(), Error> {
-    let device = client(&access).await?.0.device(&name).await?;
+    let client = client(&access).await?.0;
+    let device = waiting_for(BROKER, client.device(&name)).await?;
     if json {
         return print_json(&device);
     }
@@ -88,12 +93,14 @@ async fn delete(DeviceDelete { name, yes, access }: DeviceDelete) -> Result<(), 
             return Ok(());
         }
     }
-    client(&access).await?.0.delete(&name).await?;
+    let client = client(&access).await?.0;
+    waiting_for(BROKER, client.delete(&name)).await?;
     print(format!("{name} is deleted\n").as_bytes())
 }
 
 async fn set_status(DeviceSetStatus { name, status, access }: DeviceSetStatus) -> Result<(), Error> {
-    client(&access).await?.0.set_status(&name, status).await?;
+    let client = client(&access).await?.0;
+    waiting_for(BROKER, client.set_status(&name, status)).await?;
     print(format!("every certificate of {name} is {}\n", status.name()).as_bytes())
 }
 
@@ -116,7 +123,8 @@ async fn start(BulkStart { template, file, follow, access }: BulkStart) -> Resul
         return Err(Error::Damaged { path: file, reason: "too large: the broker takes 4 MiB at a time" });
     }
     let order = BulkOrder { template: template.into(), parameters: BulkOrder::rows(&text)? };
-    let task = client(&access).await?.0.start_bulk(&order).await?;
+    let client = client(&access).await?.0;
+    let task = waiting_for(BROKER, client.start_bulk(&order)).await?;
     print(format!("{task}\n").as_bytes())?;
     if follow.wait { must_have_succeeded(&self::follow(&task, &follow, &access).await?) } else { Ok(()) }
 }
@@ -140,7 +148,8 @@ async fn follow(task: &TaskId, Follow { wait, reports }: &Follow, access: &Devic
         if access.token_file.is_none() && !token.is_fresh(SystemClock.unix_seconds()) {
             (client, token) = self::client(access).await?;
         }
-        let found = client.bulk(task).await?;
+        // Where it is waited for, the task's own progress is shown.
+        let found = if *wait { client.bulk(task).await? } else { waiting_for(BROKER, client.bulk(task)).await? };
         if *wait {
             show(progress(&found), &mut shown);
         }
@@ -165,7 +174,7 @@ async fn write_reports(client: &DeviceClient, task: &BulkTask, folder: &Path) ->
         if links.is_empty() {
             tell(&format!("there is no {name}"));
         } else {
-            let path = files.write(name, &client.report(links, &mut left).await?)?;
+            let path = files.write(name, &waiting_for("the reports", client.report(links, &mut left)).await?)?;
             tell(&format!("{} is written", path.display()));
         }
     }

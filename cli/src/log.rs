@@ -15,7 +15,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::commands::usage;
+use crate::{commands::usage, progress};
 
 const VARIABLE: &str = "COUNTERSIGN_LOG";
 
@@ -27,7 +27,11 @@ pub(crate) fn start() {
     let level = given.map_or(Some(LevelFilter::INFO), |level| self::level(&level));
     let Some(level) = level else { usage(&format!("{VARIABLE} is none of error, warn, info and debug")) };
     if stderr().is_terminal() {
-        for_a_person(level, stderr).init();
+        let lines = || {
+            progress::make_room();
+            stderr()
+        };
+        for_a_person(level, lines).init();
     } else {
         for_a_machine(level, stderr).init();
     }

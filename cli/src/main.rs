@@ -16,6 +16,7 @@ mod issue_args;
 mod issue_command;
 #[allow(dead_code, reason = "what calls it comes with exec and agent")]
 mod log;
+mod progress;
 mod provision_command;
 mod provision_order;
 mod subject_args;

@@ -5,7 +5,8 @@ use countersign::{Certificate, CertificateFile, DeviceError, DeviceFiles, Device
 use crate::{
     commands::{print, print_json, tell, usage},
     device_args::Provision,
-    device_commands::{client, line},
+    device_commands::{BROKER, client, line},
+    progress::waiting_for,
     provision_order::{Prepared, check, prepare},
 };
 
@@ -15,7 +16,7 @@ pub(crate) async fn provision(provision: Provision) -> Result<(), Error> {
     let files = DeviceFiles::new(&out.out, out.force);
     let (client, _) = client(&access).await?;
     let root_ca = match &out.root_ca {
-        Some(place) => Some(CertificateFile::get(place).await?),
+        Some(place) => Some(waiting_for("the root CA", CertificateFile::get(place)).await?),
         None => None,
     };
     let ca = out.ca_certificate.as_deref().map(CertificateFile::read).transpose()?;
@@ -25,7 +26,7 @@ pub(crate) async fn provision(provision: Provision) -> Result<(), Error> {
     let prepared = prepare(source, key, subject.fields(), &files)?;
     let Prepared { certificate, public_key, mut reserved, is_made_here } = prepared;
     let order = DeviceOrder { template: template.into(), parameters, certificate };
-    let received = client.provision(&order).await.and_then(|provisioned| {
+    let received = waiting_for(BROKER, client.provision(&order)).await.and_then(|provisioned| {
         let certificate = certificate_of(&provisioned, public_key.as_ref());
         // A key that comes is here once: it is kept before all else.
         let key = match (&provisioned.private_key, reserved.take_if(|_| !is_made_here)) {

@@ -19,6 +19,7 @@ use crate::issue_command::issue;
 use crate::{
     args::{Broker, Common, state_folder},
     commands::{one, print, print_json, tell, usage},
+    progress::waiting_for,
     token_args::{Access, TokenCommand, TokenGet, TokenKeys, TokenShow, TokenVerify},
 };
 
@@ -79,7 +80,7 @@ async fn verify(TokenVerify { token, address, at_issuer, broker }: TokenVerify) 
     let token = given_or_kept(token, &broker)?;
     let url = url(&broker)?;
     if at_issuer {
-        client(url, &broker).verify(token.expose()).await?;
+        waiting_for("the issuer", client(url, &broker).verify(token.expose())).await?;
         return print(b"valid, says the issuer, for the address that it sees this machine at\n");
     }
     let keys = cache().keys(&url)?;
@@ -99,7 +100,7 @@ async fn verify(TokenVerify { token, address, at_issuer, broker }: TokenVerify) 
 
 async fn keys(TokenKeys { json, broker }: TokenKeys) -> Result<(), Error> {
     let url = url(&broker)?;
-    let keys: KeySet = client(url.clone(), &broker).keys().await?;
+    let keys: KeySet = waiting_for("the issuer", client(url.clone(), &broker).keys()).await?;
     cache().save_keys(&url, &keys)?;
     if json {
         return print(&keys.to_json());
@@ -120,7 +121,8 @@ async fn of_key(key: Option<Fingerprint>, fresh: bool, broker: &Broker) -> Resul
     }
     let client = client(url.clone(), broker);
     let client = if stderr().is_terminal() { client.before_touch(ask_for_touch) } else { client };
-    let token = client.get(&Agent::from_environment()?, key.as_ref()).await?;
+    let agent = Agent::from_environment()?;
+    let token = waiting_for("the ssh-agent and the broker", client.get(&agent, key.as_ref())).await?;
     keep(&url, &token);
     Ok(token)
 }
