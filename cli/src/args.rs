@@ -5,17 +5,29 @@ use countersign::{Group, Origin, PackageName, Profile};
 use url::Url;
 
 #[cfg(feature = "operator")]
-use crate::ca_args::Ca;
+use crate::{ca_args::Ca, completions_command::Completions, man_command::Manual};
 use crate::{device_args::Devices, token_args::Token};
 
 /// Proves that this machine holds its group's pool, or an ssh key, and receives what policy allows.
 ///
-/// Exit codes: 0 done; 1 a file or the system failed; 2 wrong usage; 3 material is missing, damaged, open to others or
-/// theirs, or cannot be pulled or published, or the ssh-agent or its key is missing or does not sign; 4 the broker refused the request,
-/// a token is not valid, or a thing is in the way; 5 policy does not allow it; 6 there is no such thing; 7 the broker cannot be reached or cannot
-/// answer; 8 the answer is not the broker's.
+/// Exit codes:
+///   0  done
+///   1  a file or the system failed
+///   2  wrong usage, or a configuration that is not valid
+///   3  material is missing, damaged, open to others or theirs, or cannot be pulled or published; or
+///      the ssh-agent or its key is missing or does not sign
+///   4  the broker refused the request, a token is not valid, or a thing is in the way
+///   5  policy does not allow it
+///   6  there is no such thing
+///   7  the broker cannot be reached or cannot answer
+///   8  the answer is not the broker's
+///
+/// Examples:
+///   countersign pull --group web --from s3://countersign-bucket
+///   countersign get app/db
+///   countersign token get --header | curl -H @- https://service.example.com/things
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, verbatim_doc_comment, max_term_width = 100)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -32,6 +44,10 @@ pub(crate) enum Command {
     Device(Devices),
     #[cfg(feature = "operator")]
     Ca(Ca),
+    #[cfg(feature = "operator")]
+    Completions(Completions),
+    #[cfg(feature = "operator")]
+    Man(Manual),
 }
 
 /// Fetch the group's manifest and pool, and store them with mode 0600.
@@ -75,8 +91,9 @@ pub(crate) struct Get {
 
 /// Write AWS credentials into a profile of the AWS CLI and the SDKs.
 ///
-/// They come from a secret of the form ACCESS_KEY_ID,SECRET_ACCESS_KEY, or are short-lived ones of a role. The files are
-/// those of AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE, by default in ~/.aws; other profiles stay as they are.
+/// They come from a secret of the form ACCESS_KEY_ID,SECRET_ACCESS_KEY, or are short-lived ones of
+/// a role. The files are those of AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE, by default in
+/// ~/.aws; other profiles stay as they are.
 ///
 /// Examples:
 ///   countersign configure --profile ci app/ci/aws
@@ -105,7 +122,8 @@ pub(crate) struct Configure {
 
 /// Print a URL that signs in to the AWS console as a role.
 ///
-/// It works for 15 minutes; the session that it opens lives as long as the role's credentials. Who has the URL is the role.
+/// It works for 15 minutes; the session that it opens lives as long as the role's credentials. Who
+/// has the URL is the role.
 ///
 /// Examples:
 ///   countersign console-url --role admin
@@ -134,8 +152,9 @@ pub(crate) struct ConsoleUrl {
 
 /// Publish the group's material as a private npm package, for clients that pull it by npm.
 ///
-/// It becomes the next patch version of what is there, unless the latest version holds this generation. The registry is
-/// that of NPM_REGISTRY (by default npm's own), the token that of NPM_TOKEN.
+/// It becomes the next patch version of what is there, unless the latest version holds this
+/// generation. The registry is that of NPM_REGISTRY (by default npm's own), the token that of
+/// NPM_TOKEN.
 ///
 /// Example:
 ///   countersign publish --group web --from s3://countersign-bucket --to npm:@acme/web-keys
@@ -202,5 +221,39 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
         _ => Err("not a number of seconds".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory as _};
+
+    use super::*;
+
+    /// Calls this with every command, its names separated by spaces.
+    fn each(command: &Command, path: &str, act: &mut impl FnMut(&str, &Command)) {
+        act(path, command);
+        for subcommand in command.get_subcommands() {
+            each(subcommand, &format!("{path} {}", subcommand.get_name()), act);
+        }
+    }
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_a_long_help_with_examples_of_it() {
+        each(&Args::command(), "countersign", &mut |path, command| {
+            let help = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+            let examples = help.split_once("\nExample:\n").or_else(|| help.split_once("\nExamples:\n"));
+            let (_, examples) = examples.unwrap_or_else(|| panic!("{path}: no examples"));
+            assert!(examples.contains(path), "{path}: the examples are of something else");
+            let indented = |line: &str| line.is_empty() || line.starts_with("  ");
+            assert!(examples.lines().all(indented), "{path}: examples end the help, indented");
+            let wide = help.lines().find(|line| line.chars().count() > 100);
+            assert_eq!(wide, None, "{path}: would be wrapped");
+        });
     }
 }

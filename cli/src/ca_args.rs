@@ -9,7 +9,11 @@ use crate::{
 };
 
 /// The customer's own CA, which signs device certificates. For operators.
+///
+/// Example:
+///   countersign ca register --certificate ca.pem --key ca.key
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Ca {
     #[command(subcommand)]
     pub(crate) command: CaCommand,
@@ -22,20 +26,22 @@ pub(crate) enum CaCommand {
 
 /// Register a CA with AWS IoT, store its private key for the broker, and print its id.
 ///
-/// It takes a CA that is there (--certificate, --key), or makes one (--new) and writes it into --out as ca-certificate.pem and
-/// ca-key.pem, mode 0600. The private key goes into the parameter cdf-ca-key-ID of AWS Systems Manager, a SecureString, before the CA
-/// is registered; possession is proved with AWS IoT's registration code. Then it is active, and AWS IoT takes its certificates.
+/// It takes a CA that is there (--certificate, --key), or makes one (--new) and writes it into
+/// --out as ca-certificate.pem and ca-key.pem, mode 0600. The private key goes into the parameter
+/// cdf-ca-key-ID of AWS Systems Manager, a SecureString, before the CA is registered; possession is
+/// proved with AWS IoT's registration code. Then it is active, and AWS IoT takes its certificates.
 ///
-/// Safe to repeat: what is stored or registered already is left as it is, and the exit code is 0. A CA that was made is
-/// repeated with --certificate and --key.
+/// Safe to repeat: what is stored or registered already is left as it is, and the exit code is 0. A
+/// CA that was made is repeated with --certificate and --key.
 ///
-/// AWS credentials come from where the AWS SDKs look for them. They need iot:DescribeCACertificate, iot:GetRegistrationCode,
-/// iot:RegisterCACertificate, and ssm:PutParameter and ssm:GetParameter on parameter/cdf-ca-key-*; with --kms-key, kms:Encrypt
-/// and kms:Decrypt on that key.
+/// AWS credentials come from where the AWS SDKs look for them. They need iot:DescribeCACertificate,
+/// iot:GetRegistrationCode, iot:RegisterCACertificate, and ssm:PutParameter and ssm:GetParameter on
+/// parameter/cdf-ca-key-*; with --kms-key, kms:Encrypt and kms:Decrypt on that key.
 ///
 /// Examples:
 ///   countersign ca register --certificate ca.pem --key ca.key
-///   countersign ca register --new --common-name "Acme Devices" --organization Acme --country DE --days 3650 --out ca
+///   countersign ca register --new --common-name "Acme Devices" --organization Acme --country DE \
+///     --days 3650 --out ca
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct CaRegister {

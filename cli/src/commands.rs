@@ -8,8 +8,6 @@ use countersign::{
     AccessKey, AwsCredentials, Client, Console, Error, Grant, Group, MaterialDir, Secret, SecretGrant, Want,
 };
 
-#[cfg(feature = "operator")]
-use crate::ca_commands;
 use crate::{
     args::{Args, Command, Common, Configure, ConsoleUrl, Get, Publish, Pull},
     device_commands,
@@ -17,6 +15,8 @@ use crate::{
     token_args::Token,
     token_commands,
 };
+#[cfg(feature = "operator")]
+use crate::{ca_commands, completions_command, man_command};
 
 pub(crate) async fn run(args: Args) -> Result<(), Error> {
     match args.command {
@@ -29,6 +29,10 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         Command::Device(devices) => device_commands::run(devices.command).await,
         #[cfg(feature = "operator")]
         Command::Ca(ca) => ca_commands::run(ca.command).await,
+        #[cfg(feature = "operator")]
+        Command::Completions(completions) => completions_command::completions(&completions),
+        #[cfg(feature = "operator")]
+        Command::Man(manual) => man_command::man(&manual),
     }
 }
 

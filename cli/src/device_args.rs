@@ -12,10 +12,16 @@ use crate::{
 ///
 /// The access token that it takes is got as by `countersign token get`, or is that of --token-file.
 ///
-/// Exit codes as of every command, where 2 is also an order that the broker does not take (400), 4 a thing that exists with
-/// other settings (409), and 7 an order whose answer was lost, which is not repeated; 1 is also a bulk task that was waited
-/// for and did not register everything.
+/// Exit codes as of every command, where 2 is also an order that the broker does not take (400), 4
+/// a thing that exists with other settings (409), and 7 an order whose answer was lost, which is
+/// not repeated; 1 is also a bulk task that was waited for and did not register everything.
+///
+/// Examples:
+///   countersign device provision --template lamps -p ThingName=lamp-1 --ca main \
+///     --common-name lamp-1 --out lamp-1
+///   countersign device get lamp-1
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Devices {
     #[command(subcommand)]
     pub(crate) command: DeviceCommand,
@@ -36,23 +42,28 @@ pub(crate) enum DeviceCommand {
 ///   --ca           it signs by the customer's own CA (createDeviceCertificate)
 ///   --private-ca   it signs by AWS Private CA (acmpca)
 ///   --certificate  it registers a certificate that is there (registerDeviceCertificateWithoutCA)
-///   none of them   AWS makes key and certificate (createDeviceAWSCertificate), or the parameters hold what is needed
+///   none of them   AWS makes key and certificate (createDeviceAWSCertificate), or the parameters
+///                  hold what is needed
 ///
-/// With --ca and --private-ca the key is made on this machine and never leaves it: the broker gets a request (CSR) with the
-/// subject's options. --csr takes a request that is there, --device-key a key, and --broker-key leaves the key to the broker.
+/// With --ca and --private-ca the key is made on this machine and never leaves it: the broker gets
+/// a request (CSR) with the subject's options. --csr takes a request that is there, --device-key a
+/// key, and --broker-key leaves the key to the broker.
 ///
-/// Files of --out, all with mode 0600: key.pem (where the key is made here, by the broker or by AWS), certificate.pem,
-/// chain.pem (certificate and CA: with --ca, with --private-ca where AWS IoT knows it, or with --ca-certificate), root-ca.pem
-/// (with --root-ca). A key that is made here is on disk before it is used. Where the answer is lost it stays there, and the command says where: after a look at
-/// `countersign device get` it can be used again with --device-key.
+/// Files of --out, all with mode 0600: key.pem (where the key is made here, by the broker or by
+/// AWS), certificate.pem, chain.pem (certificate and CA: with --ca, with --private-ca where AWS IoT
+/// knows it, or with --ca-certificate), root-ca.pem (with --root-ca). A key that is made here is on
+/// disk before it is used. Where the answer is lost it stays there, and the command says where:
+/// after a look at `countersign device get` it can be used again with --device-key.
 ///
 /// Examples:
-///   countersign device provision --template lamps -p ThingName=lamp-1 --ca main --common-name lamp-1 --country DE --out lamp-1
-///   countersign device provision --template lamps -p ThingName=lamp-2 --ca main --csr lamp-2.csr --out lamp-2
+///   countersign device provision --template lamps -p ThingName=lamp-1 --ca main \
+///     --common-name lamp-1 --country DE --out lamp-1
+///   countersign device provision --template lamps -p ThingName=lamp-2 --ca main \
+///     --csr lamp-2.csr --out lamp-2
 ///   countersign device provision --group-path /plants/north -p ThingName=lamp-3 --out lamp-3 \
 ///     --root-ca https://www.amazontrust.com/repository/AmazonRootCA1.pem
-///   countersign device provision --template private -p ThingName=lamp-4 --private-ca arn:aws:acm-pca:... --iot-ca main \
-///     --common-name lamp-4 --out lamp-4
+///   countersign device provision --template private -p ThingName=lamp-4 \
+///     --private-ca arn:aws:acm-pca:... --iot-ca main --common-name lamp-4 --out lamp-4
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Provision {
@@ -128,7 +139,12 @@ pub(crate) struct DeviceSetStatus {
 }
 
 /// Many devices at once.
+///
+/// Examples:
+///   countersign device bulk start --template lamps lamps.jsonl
+///   countersign device bulk status 0b4a7d6e-... --wait
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Bulk {
     #[command(subcommand)]
     pub(crate) command: BulkCommand,
@@ -142,8 +158,8 @@ pub(crate) enum BulkCommand {
 
 /// Start a task that provisions many devices, and print its id.
 ///
-/// The file has the parameters of each: an object of texts a line, or a JSON list of such objects. Certificates are not made in
-/// bulk: what the template needs of them stands in the parameters.
+/// The file has the parameters of each: an object of texts a line, or a JSON list of such objects.
+/// Certificates are not made in bulk: what the template needs of them stands in the parameters.
 ///
 /// Examples:
 ///   countersign device bulk start --template lamps lamps.jsonl --wait

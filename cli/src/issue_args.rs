@@ -6,8 +6,9 @@ use crate::args::seconds;
 
 /// Issue a network token, for operators: who is in the network can use it, whatever machine he has.
 ///
-/// It invokes the function STACK-issue with AWS credentials from where the AWS SDKs look for them, which need
-/// lambda:InvokeFunction on it. The deployment has a ceiling of the lifetime, and records every token.
+/// It invokes the function STACK-issue with AWS credentials from where the AWS SDKs look for them,
+/// which need lambda:InvokeFunction on it. The deployment has a ceiling of the lifetime, and
+/// records every token.
 ///
 /// Examples:
 ///   countersign token issue --network 10.0.0.0/16 --ttl 7d --scope "things:read things:write"

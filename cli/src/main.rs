@@ -8,6 +8,8 @@ mod ca_args;
 #[cfg(feature = "operator")]
 mod ca_commands;
 mod commands;
+#[cfg(feature = "operator")]
+mod completions_command;
 mod device_args;
 mod device_commands;
 #[cfg(feature = "operator")]
@@ -16,6 +18,8 @@ mod issue_args;
 mod issue_command;
 #[allow(dead_code, reason = "what calls it comes with exec and agent")]
 mod log;
+#[cfg(feature = "operator")]
+mod man_command;
 mod progress;
 mod provision_command;
 mod provision_order;

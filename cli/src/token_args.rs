@@ -10,8 +10,14 @@ use crate::args::{Broker, Common};
 #[cfg(feature = "operator")]
 use crate::issue_args::TokenIssue;
 
-/// Access tokens: short-lived, good in one network, and to be verified with the broker's public keys.
+/// Access tokens: short-lived, good in one network, and to be verified with the broker's public
+/// keys.
+///
+/// Examples:
+///   countersign token get --header | curl -H @- https://service.example.com/things
+///   countersign token keys && countersign token verify --address 192.0.2.7
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Token {
     #[command(subcommand)]
     pub(crate) command: TokenCommand,
@@ -29,15 +35,17 @@ pub(crate) enum TokenCommand {
 
 /// Print an access token, for an ssh key or for the machine's group.
 ///
-/// With an ssh key: the agent (SSH_AUTH_SOCK) signs by the key that --key or COUNTERSIGN_KEY names. Where neither does, its keys are
-/// tried until the broker gives a token, those in hardware last, since they want to be touched.
+/// With an ssh key: the agent (SSH_AUTH_SOCK) signs by the key that --key or COUNTERSIGN_KEY names.
+/// Where neither does, its keys are tried until the broker gives a token, those in hardware last,
+/// since they want to be touched.
 ///
-/// Where a group is named (--group, COUNTERSIGN_GROUP), the token is the group's, by the exchange that also gets secrets. A
-/// group goes before COUNTERSIGN_KEY, and --key before both.
+/// Where a group is named (--group, COUNTERSIGN_GROUP), the token is the group's, by the exchange
+/// that also gets secrets. A group goes before COUNTERSIGN_KEY, and --key before both.
 ///
-/// Tokens are kept in $XDG_STATE_HOME/countersign/tokens (~/.local/state/countersign/tokens), open to their owner alone, and
-/// printed again while more than a tenth of their life and a minute is left. A token works in one network, by default from
-/// the address that it was asked for from: --fresh gets another after a move.
+/// Tokens are kept in $XDG_STATE_HOME/countersign/tokens (~/.local/state/countersign/tokens), open
+/// to their owner alone, and printed again while more than a tenth of their life and a minute is
+/// left. A token works in one network, by default from the address that it was asked for from:
+/// --fresh gets another after a move.
 ///
 /// Examples:
 ///   countersign token get --url https://broker.example.com

@@ -1,0 +1,68 @@
+use std::{fs, path::PathBuf};
+
+use clap::{Command, CommandFactory as _};
+use clap_mangen::Man;
+use countersign::Error;
+
+use crate::{args::Args, commands::print};
+
+/// Write the manual's pages, one for each command.
+///
+/// Examples:
+///   countersign man /usr/local/share/man/man1
+///   countersign man pages && man -l pages/countersign-get.1
+#[derive(Debug, clap::Args)]
+#[command(name = "man", verbatim_doc_comment)]
+pub(crate) struct Manual {
+    /// The folder, which is made where it is missing. What is there under the pages' names is replaced.
+    folder: PathBuf,
+}
+
+pub(crate) fn man(Manual { folder }: &Manual) -> Result<(), Error> {
+    let pages = pages();
+    let failed = |path: PathBuf| move |source| Error::File { action: "write", path, source };
+    fs::create_dir_all(folder).map_err(failed(folder.clone()))?;
+    for (name, page) in &pages {
+        let path = folder.join(name);
+        fs::write(&path, page).map_err(failed(path))?;
+    }
+    print(format!("{} pages in {}\n", pages.len(), folder.display()).as_bytes())
+}
+
+/// The pages with their files' names.
+fn pages() -> Vec<(String, Vec<u8>)> {
+    let mut command = Args::command().disable_help_subcommand(true);
+    command.build();
+    let mut pages = Vec::new();
+    add(&command, &mut pages);
+    pages
+}
+
+fn add(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) {
+    let page = Man::new(command.clone());
+    let mut text = Vec::new();
+    page.render(&mut text).expect("memory takes all that is written");
+    pages.push((page.get_filename(), text));
+    for subcommand in command.get_subcommands() {
+        add(subcommand, pages);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_page_with_its_options_and_examples() {
+        let pages = pages();
+        let page = |name: &str| {
+            let found = pages.iter().find(|(found, _)| found == name);
+            String::from_utf8(found.unwrap_or_else(|| panic!("no {name}")).1.clone()).unwrap()
+        };
+        assert!(page("countersign.1").contains("countersign\\-device(1)"));
+        let bulk = page("countersign-device-bulk-start.1");
+        assert!(bulk.contains("\\-\\-group\\-path"), "{bulk}");
+        assert!(bulk.contains("countersign device bulk start"), "{bulk}");
+        assert!(!pages.iter().any(|(name, _)| name.contains("help")));
+    }
+}
