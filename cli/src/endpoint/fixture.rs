@@ -30,6 +30,7 @@ use crate::{
         metrics::{Asked, Metrics},
         route::SECRETS_TOKEN,
         routes::{Served, router},
+        unwritten::Unwritten,
     },
     refresh::{Holdings, ItemValue},
 };
@@ -135,7 +136,8 @@ pub(super) fn routes_that_ask(holdings: &Holdings, freshness: Freshness) -> Rout
     let metrics = Arc::new(Metrics::new(holdings.clone(), asked));
     let hosts = Hosts::new(vec!["agent.internal".into()]);
     let guard = Guard::new(hosts, Secret::new(TOKEN.into()), Arc::clone(&metrics));
-    router(Served { holdings: holdings.clone(), freshness, metrics }, guard)
+    let unwritten = Unwritten::default();
+    router(Served { holdings: holdings.clone(), unwritten, freshness, metrics }, guard)
 }
 
 /// A request as a client on this machine sends it, without a token.

@@ -5,7 +5,7 @@
 //! | `GET /credentials/{alias}` | `Authorization`, bare | a role's credentials, as Amazon ECS gives them to a container |
 //! | `GET /secretsmanager/get?secretId=` and `GET /v1/{secretId}` | `X-Aws-Parameters-Secrets-Token` | a secret, as the AWS Secrets Manager Agent gives it |
 //! | `GET /health` | | 200 while the agent runs |
-//! | `GET /ready` | | 200 where every item may be used, else 503 |
+//! | `GET /ready` | | 200 where every item may be used and is in its files, else 503 |
 //! | `GET /metrics` | | counts and times in Prometheus' text form |
 //!
 //! Sources: AWS SDKs and Tools Reference Guide, "Container credential provider"; README of aws-secretsmanager-agent; Prometheus,
@@ -54,7 +54,9 @@ mod server_tests;
 #[cfg(test)]
 mod tests;
 mod token_file;
+mod unwritten;
 
 pub use ask::{Probe, access_key, credentials, probe};
 pub use error::EndpointError;
 pub use server::{Endpoint, Serving};
+pub use unwritten::Unwritten;

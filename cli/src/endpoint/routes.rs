@@ -12,6 +12,7 @@ use protocol::Secret;
 use serde::Serialize;
 
 use crate::{
+    config::Item,
     endpoint::{
         answer::{json, of_type},
         credentials::credentials,
@@ -20,6 +21,7 @@ use crate::{
         metrics::{self, Metrics},
         refusal::Refusal,
         secrets::SecretQuery,
+        unwritten::Unwritten,
     },
     refresh::Holdings,
 };
@@ -27,6 +29,7 @@ use crate::{
 /// What is served.
 pub(crate) struct Served {
     pub(crate) holdings: Holdings,
+    pub(crate) unwritten: Unwritten,
     pub(crate) freshness: Freshness,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -34,7 +37,7 @@ pub(crate) struct Served {
 #[derive(Serialize)]
 struct Readiness<'a> {
     ready: bool,
-    /// The items that may not be used.
+    /// The items that may not be used, or are not in their files.
     missing: Vec<&'a str>,
 }
 
@@ -89,8 +92,9 @@ async fn health() -> Response {
 }
 
 async fn ready(State(served): State<Arc<Served>>) -> Response {
-    let holdings = &served.holdings;
-    let missing = holdings.items().iter().filter(|item| holdings.value(&item.name).is_none());
+    let Served { holdings, unwritten, .. } = &*served;
+    let is_missing = |item: &&Item| holdings.value(&item.name).is_none() || unwritten.has(&item.name);
+    let missing = holdings.items().iter().filter(is_missing);
     let missing: Vec<&str> = missing.map(|item| item.name.as_str()).collect();
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let readiness = Readiness { ready: missing.is_empty(), missing };

@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     Error,
-    config::{EndpointSettings, Item, Source},
+    config::{EndpointSettings, Source},
     endpoint::{
         EndpointError,
         freshness::Freshness,
@@ -31,6 +31,7 @@ use crate::{
         metrics::{Asked, Metrics},
         routes::{Served, router},
         token_file::TokenFile,
+        unwritten::Unwritten,
     },
     refresh::Holdings,
 };
@@ -60,6 +61,8 @@ pub struct Endpoint {
     allow_remote: bool,
     router: Router,
     token_file: TokenFile,
+    holdings: Holdings,
+    unwritten: Unwritten,
 }
 
 /// Serves until it is dropped; the token's file goes then, too.
@@ -87,8 +90,10 @@ impl Endpoint {
         let token_file = TokenFile::write(token_path.to_owned(), &SystemRandom)?;
         let metrics = Arc::new(Metrics::new(holdings.clone(), asked));
         let guard = Guard::new(Hosts::new(hosts.clone()), token_file.token(), Arc::clone(&metrics));
-        let router = router(Served { holdings, freshness, metrics }, guard);
-        Ok(Self { listener, address, allow_remote: *allow_remote, router, token_file })
+        let unwritten = Unwritten::default();
+        let served = Served { holdings: holdings.clone(), unwritten: unwritten.clone(), freshness, metrics };
+        let router = router(served, guard);
+        Ok(Self { listener, address, allow_remote: *allow_remote, router, token_file, holdings, unwritten })
     }
 
     /// The address that it listens on: of the settings, with the port that the system chose where they say 0.
@@ -97,27 +102,34 @@ impl Endpoint {
         self.address
     }
 
-    /// The variables by which SDKs of a child find it: the token's file, and where the configuration has one role, the url of its
-    /// credentials.
+    /// The file of the token, by which SDKs of a child find it.
     #[must_use]
-    pub fn variables(&self, items: &[Item]) -> Vec<(&'static str, String)> {
-        let alias =
-            |item: &Item| if let Source::Role { alias, .. } = &item.source { Some(alias.clone()) } else { None };
-        let mut aliases: Vec<String> = items.iter().filter_map(alias).collect();
-        aliases.dedup();
-        let token_file = self.token_file.path().display().to_string();
-        let mut variables = vec![("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token_file)];
-        if let [alias] = &aliases[..] {
-            let url = format!("http://{}/credentials/{alias}", reached_at(self.address));
-            variables.push(("AWS_CONTAINER_CREDENTIALS_FULL_URI", url));
-        }
-        variables
+    pub fn token_file(&self) -> &Path {
+        self.token_file.path()
+    }
+
+    /// Where SDKs of a child find credentials: those of the configuration's role, where it has one and not several.
+    #[must_use]
+    pub fn credentials_url(&self) -> Option<String> {
+        let mut roles = self.holdings.items().iter().filter_map(|item| match &item.source {
+            Source::Role { alias, .. } => Some(alias),
+            Source::Secret { .. } | Source::AccessToken => None,
+        });
+        let alias = roles.next()?;
+        let url = || format!("http://{}/credentials/{alias}", reached_at(self.address));
+        roles.all(|other| other == alias).then(url)
+    }
+
+    /// What is not in its files yet. Who writes them says so there, and the agent is not ready until nothing is left.
+    #[must_use]
+    pub fn unwritten(&self) -> Unwritten {
+        self.unwritten.clone()
     }
 
     /// Begins to serve.
     #[must_use]
     pub fn serve(self) -> Serving {
-        let Self { listener, address: _, allow_remote, router, token_file } = self;
+        let Self { listener, allow_remote, router, token_file, .. } = self;
         Serving { task: tokio::spawn(accept(listener, allow_remote, router)), _token_file: token_file }
     }
 }

@@ -9,7 +9,11 @@ use super::{
     Endpoint, EndpointError, Probe, Serving, access_key, credentials, fixture, freshness::Freshness, metrics::Asked,
     probe,
 };
-use crate::{Error, config::EndpointSettings, refresh::Holdings};
+use crate::{
+    Error,
+    config::{EndpointSettings, Source},
+    refresh::Holdings,
+};
 
 fn settings(listen: &str) -> EndpointSettings {
     EndpointSettings { listen: listen.parse().unwrap(), allow_remote: false, hosts: vec![], token_file: "token".into() }
@@ -114,22 +118,37 @@ async fn two_agents_do_not_listen_on_one_port() {
 
 #[tokio::test]
 async fn a_child_is_told_where_sdks_find_it() {
-    let (folder, (holdings, _)) = (tempfile::tempdir().unwrap(), fixture::holdings());
+    let (folder, (holdings, clock)) = (tempfile::tempdir().unwrap(), fixture::holdings());
     let token = folder.path().join("token");
     let meant = EndpointSettings { allow_remote: true, ..settings("0.0.0.0:0") };
     let endpoint = listen(&meant, &token, &holdings).unwrap();
-    let port = endpoint.address().port();
-    let token = token.display().to_string();
-    let mut items = fixture::items();
-    assert_eq!(
-        endpoint.variables(&items),
-        [
-            ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.clone()),
-            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("http://127.0.0.1:{port}/credentials/nightly")),
-        ]
-    );
-    items.retain(|item| item.name.as_str() != "aws");
-    assert_eq!(endpoint.variables(&items), [("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token)], "no role, no url");
+    let url = format!("http://127.0.0.1:{}/credentials/nightly", endpoint.address().port());
+    assert_eq!((endpoint.token_file(), endpoint.credentials_url()), (&*token, Some(url)));
+    let role = |alias: &str| Source::Role { alias: alias.into(), seconds: Some(900) };
+    for (alias, has_one) in [("nightly", true), ("daily", false)] {
+        let mut items = fixture::items();
+        items[0].source = role(alias);
+        let endpoint = listen(&meant, &token, &Holdings::new(items, Arc::new(clock.clone()))).unwrap();
+        assert_eq!(endpoint.credentials_url().is_some(), has_one, "{alias}");
+    }
+    let without = fixture::items().into_iter().filter(|item| item.name.as_str() != "aws").collect();
+    let endpoint = listen(&meant, &token, &Holdings::new(without, Arc::new(clock))).unwrap();
+    assert_eq!(endpoint.credentials_url(), None);
+}
+
+#[tokio::test]
+async fn an_agent_is_not_ready_before_its_files_are_written() {
+    let (folder, (holdings, _)) = (tempfile::tempdir().unwrap(), fixture::holdings());
+    let endpoint = listen(&settings("127.0.0.1:0"), &folder.path().join("token"), &holdings).unwrap();
+    let (settings, unwritten) = (settings(&endpoint.address().to_string()), endpoint.unwritten());
+    let _serving = endpoint.serve();
+    let (db, old) = ("db".parse().unwrap(), "old".parse().unwrap());
+    unwritten.add([&db, &old]);
+    assert!(probe(&settings, Probe::Ready).await.is_err());
+    unwritten.remove([&db]);
+    assert!(probe(&settings, Probe::Ready).await.is_err());
+    unwritten.clear();
+    probe(&settings, Probe::Ready).await.unwrap();
 }
 
 #[tokio::test]

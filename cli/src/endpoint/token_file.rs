@@ -1,15 +1,18 @@
 use std::{
-    fs,
-    io::Write as _,
-    os::unix::fs::PermissionsExt as _,
+    fs::{self, File},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use protocol::{Random, Secret};
+use rustix::fs::Mode;
 
-use crate::Error;
+use crate::{
+    Error,
+    new_file::{Ownership, replace_in},
+};
 
 /// The token that requests must bring, and the file that who may have it reads it from: 256 random bits in base64url, without a
 /// newline, which SDKs would take for a part of it. The file has mode 0400 and ends with this value.
@@ -28,14 +31,11 @@ impl TokenFile {
         let token = Secret::new(BASE64_URL_SAFE_NO_PAD.encode(bytes.expose()));
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let write = || {
-            // tempfile creates with mode 0600.
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(token.expose().as_bytes())?;
-            file.as_file().set_permissions(fs::Permissions::from_mode(0o400))?;
-            file.persist(&path).map_err(|error| error.error)
+            let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
+            replace_in(File::open(folder)?, name, token.expose().as_bytes(), Mode::RUSR, Ownership::default())
         };
         match write() {
-            Ok(_) => Ok(Self { path, token }),
+            Ok(()) => Ok(Self { path, token }),
             Err(source) => Err(Error::File { action: "write", path, source }),
         }
     }
@@ -68,6 +68,8 @@ pub(crate) fn is(token: &Secret<String>, given: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use protocol::SystemRandom;
 
     use super::*;
