@@ -1,16 +1,21 @@
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
-use http::{Http, MAX_TRIES, pause, share};
+use http::{GetError, Http, MAX_TRIES, is_worth_another, share};
 use npm::{PackageName, Publication, Registry};
-use ports::{Clock as _, SystemClock};
-use protocol::{Answer, Group, Manifest, Request, SystemRandom, Want};
-use reqwest::{StatusCode, header};
+use ports::{Clock as _, Fault, SystemClock};
+use protocol::{Answer, ClientError, Group, Manifest, Request, SystemRandom, Want};
+use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde::Deserialize;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
 use crate::{
     Error, Material, MaterialDir, Origin, StoredMaterial,
-    send::{Failed, send},
+    refresh::{Exchange, Failure},
+    send::{Failed, send, wait_for_next_try},
 };
 
 /// The largest answer, in bytes: 16 secrets of 64 KiB with room for encodings.
@@ -25,6 +30,14 @@ pub struct Client {
     origin: Option<Origin>,
     url: Option<String>,
     timeout: Duration,
+    pulls: AtomicU64,
+}
+
+/// What the tries of one exchange have in common.
+struct Attempt {
+    material: StoredMaterial,
+    tries: u32,
+    is_renewed: bool,
 }
 
 /// The members of a problem (RFC 9457) that a client uses.
@@ -37,7 +50,15 @@ impl Client {
     /// A client that proves itself with the group's material in this folder.
     #[must_use]
     pub fn new(materials: MaterialDir, group: Group) -> Self {
-        Self { http: Http::default(), materials, group, origin: None, url: None, timeout: Duration::from_secs(30) }
+        Self {
+            http: Http::default(),
+            materials,
+            group,
+            origin: None,
+            url: None,
+            timeout: Duration::from_secs(30),
+            pulls: AtomicU64::new(0),
+        }
     }
 
     /// Names the place that missing or outdated material is pulled from.
@@ -63,14 +84,24 @@ impl Client {
     /// # Errors
     /// [`Error::Pull`], [`Error::File`]; [`Error::NoMaterial`] where no origin was named.
     pub async fn pull(&self) -> Result<Material, Error> {
-        tokio::time::timeout(self.timeout, self.fetch()).await.map_err(|_| Error::TimedOut)?
+        timeout(self.timeout, self.fetch_and_save()).await.map_err(|_| Error::TimedOut)?
+    }
+
+    async fn fetch_and_save(&self) -> Result<Material, Error> {
+        let material = self.fetch().await?;
+        self.save(&material)?;
+        Ok(material)
     }
 
     async fn fetch(&self) -> Result<Material, Error> {
         let origin = self.origin.as_ref().ok_or_else(|| Error::NoMaterial(self.materials.path().to_owned()))?;
-        let material = origin.fetch(&self.group).await?;
-        self.materials.save(&material)?;
-        Ok(material)
+        origin.fetch(&self.group).await
+    }
+
+    fn save(&self, material: &Material) -> Result<(), Error> {
+        self.materials.save(material)?;
+        self.pulls.fetch_add(1, Relaxed);
+        Ok(())
     }
 
     /// Publishes the group's material, as it is at the origin, to the npm registry of the environment.
@@ -86,7 +117,7 @@ impl Client {
             let publication = publication.map_err(|source| Error::Publish { what: package.to_string(), source })?;
             Ok((manifest, publication))
         };
-        tokio::time::timeout(self.timeout, publish).await.map_err(|_| Error::TimedOut)?
+        timeout(self.timeout, publish).await.map_err(|_| Error::TimedOut)?
     }
 
     /// Obtains everything in `wants`, or nothing.
@@ -95,84 +126,212 @@ impl Client {
     /// refuses the request and an origin is named, the material is pulled again, once.
     ///
     /// # Errors
-    /// What the last try ended with.
+    /// What the last try ended with; [`Error::AskedToWait`] where the broker asks for a pause that goes past the timeout.
     pub async fn exchange(&self, wants: &[Want]) -> Result<Answer, Error> {
-        tokio::time::timeout(self.timeout, self.try_until_answered(wants)).await.map_err(|_| Error::TimedOut)?
+        let deadline = Instant::now() + self.timeout;
+        timeout_at(deadline, self.try_until_answered(wants, deadline)).await.map_err(|_| Error::TimedOut)?
     }
 
-    async fn try_until_answered(&self, wants: &[Want]) -> Result<Answer, Error> {
-        let mut material = match self.materials.load(&self.group) {
+    async fn try_until_answered(&self, wants: &[Want], deadline: Instant) -> Result<Answer, Error> {
+        let mut attempt = self.attempt().await?;
+        loop {
+            let asked_for = match self.try_with(&mut attempt, wants).await {
+                Ok(answer) => return Ok(answer),
+                Err(Failure::Throttled { error, .. } | Failure::Unavailable { error, .. })
+                    if attempt.tries >= MAX_TRIES =>
+                {
+                    return Err(error);
+                }
+                Err(Failure::Throttled { retry_after, .. } | Failure::Unavailable { retry_after, .. }) => retry_after,
+                Err(failure @ (Failure::OfWant { .. } | Failure::ForGood(_))) => return Err(failure.into_error()),
+            };
+            wait_for_next_try(attempt.tries, asked_for, deadline).await?;
+        }
+    }
+
+    /// An attempt with the material of this machine, which is pulled where there is none.
+    async fn attempt(&self) -> Result<Attempt, Error> {
+        let material = match self.materials.load(&self.group) {
             Err(Error::NoMaterial(_) | Error::Damaged { .. }) if self.origin.is_some() => self.fetch_and_load().await?,
             material => material?,
         };
-        let mut pulled_again = false;
-        let mut tries = 1;
+        Ok(Attempt { material, tries: 0, is_renewed: false })
+    }
+
+    /// Tries once; where the broker refuses, once more with material that was pulled, if it was not in this attempt.
+    async fn try_with(&self, attempt: &mut Attempt, wants: &[Want]) -> Result<Answer, Failure> {
         loop {
-            match self.try_once(&material, wants, tries).await {
-                Ok(answer) => return Ok(answer),
-                Err(Failed::Again(error, _)) if tries >= MAX_TRIES => return Err(error),
-                Err(Failed::Again(_, asked_for)) => tokio::time::sleep(pause(tries, asked_for)).await,
-                Err(Failed::ForGood(refused @ Error::Refused { .. })) => {
-                    let again = self.origin.is_some() && !pulled_again;
-                    let pulled = if again { self.pull_later().await.ok() } else { None };
-                    let Some(pulled) = pulled else {
-                        material.pool.check(&material.manifest.pool)?;
-                        return Err(refused);
-                    };
-                    material = pulled;
-                    pulled_again = true;
+            attempt.tries += 1;
+            match self.try_once(&attempt.material, wants, attempt.tries).await {
+                Err(Failure::ForGood(refused @ Error::Refused { .. })) => {
+                    self.renew(attempt, refused).await.map_err(Failure::ForGood)?;
                 }
-                Err(Failed::ForGood(error)) => return Err(error),
+                ended => return ended,
             }
-            tries += 1;
         }
+    }
+
+    async fn renew(&self, attempt: &mut Attempt, refused: Error) -> Result<(), Error> {
+        let again = self.origin.is_some() && !attempt.is_renewed;
+        let pulled = if again { self.pull_later().await.ok() } else { None };
+        let Some(pulled) = pulled else {
+            attempt.material.pool.check(&attempt.material.manifest.pool)?;
+            return Err(refused);
+        };
+        attempt.material = pulled;
+        attempt.is_renewed = true;
+        Ok(())
     }
 
     /// Pulls after one to two seconds: the broker looks for a generation that it does not know once a second at most.
     async fn pull_later(&self) -> Result<StoredMaterial, Error> {
-        tokio::time::sleep(Duration::from_secs(1) + share(Duration::from_secs(1))).await;
+        sleep(Duration::from_secs(1) + share(Duration::from_secs(1))).await;
         self.fetch_and_load().await
     }
 
     async fn fetch_and_load(&self) -> Result<StoredMaterial, Error> {
-        self.fetch().await?;
+        self.fetch_and_save().await?;
         self.materials.load(&self.group)
     }
 
-    async fn try_once(&self, material: &StoredMaterial, wants: &[Want], tries: u32) -> Result<Answer, Failed> {
+    async fn try_once(&self, material: &StoredMaterial, wants: &[Want], tries: u32) -> Result<Answer, Failure> {
         let now = SystemClock.unix_seconds();
-        let Request { body, pending } =
-            Request::build(&material.manifest, &material.pool, wants, now, &SystemRandom).map_err(Error::Protocol)?;
-        let url = self.url.as_deref().unwrap_or(&material.manifest.url).trim_end_matches('/');
-        let url: Url = format!("{url}/v2/exchange").parse().map_err(|_| Error::Url)?;
-        let request = self
-            .http
-            .client(&url)
-            .map_err(Error::Http)?
-            .post(url)
+        let Request { body, pending } = build(material, wants, now)?;
+        let request = self.request(Method::POST, &material.manifest, "exchange")?;
+        let request = request
             .header(header::CONTENT_TYPE, "application/jose")
             .header(header::ACCEPT, "application/jose, application/problem+json")
             .body(body);
         let reply = send(request, MAX_ANSWER_BYTES, tries).await?;
+        let for_good = |error: Error| Failure::ForGood(error);
         match reply.status {
             StatusCode::OK => {
-                let body = str::from_utf8(reply.body.expose()).map_err(|_| reply.unexpected())?;
-                Ok(pending.open(body)?)
+                let body = str::from_utf8(reply.body.expose()).map_err(|_| for_good(reply.unexpected()))?;
+                let answer = pending.open(body).map_err(|error| for_good(error.into()))?;
+                let is_whole = answer.granted.len() == wants.len();
+                if is_whole { Ok(answer) } else { Err(for_good(ClientError::MalformedAnswer.into())) }
             }
             StatusCode::UNAUTHORIZED => {
                 let clock_difference = reply.clock_difference(now);
-                Err(Error::Refused { request_id: reply.request_id, clock_difference }.into())
+                Err(for_good(Error::Refused { request_id: reply.request_id, clock_difference }))
             }
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
                 let problem: Option<Problem> = serde_json::from_slice(reply.body.expose()).ok();
-                let detail = problem.and_then(|problem| problem.detail).ok_or_else(|| reply.unexpected())?;
-                let denial = pending.open_denial(&detail)?;
+                let detail = problem.and_then(|problem| problem.detail).ok_or_else(|| for_good(reply.unexpected()))?;
+                let denial = pending.open_denial(&detail).map_err(|error| for_good(error.into()))?;
                 let want = wants.get(denial.want).map(describe).unwrap_or_default();
-                Err(Error::Denied { code: denial.code, want, request_id: reply.request_id }.into())
+                let error = Error::Denied { code: denial.code, want, request_id: reply.request_id };
+                Err(Failure::OfWant { want: denial.want, error })
             }
-            _ => Err(reply.unexpected().into()),
+            _ => Err(for_good(reply.unexpected())),
         }
     }
+
+    fn request(&self, method: Method, manifest: &Manifest, route: &str) -> Result<RequestBuilder, Failed> {
+        let url = self.url.as_deref().unwrap_or(&manifest.url).trim_end_matches('/');
+        let url: Url = format!("{url}/v2/{route}").parse().map_err(|_| Error::Url)?;
+        Ok(self.http.client(&url).map_err(Error::Http)?.request(method, url))
+    }
+
+    /// The generation that the broker tells. Not checked, and not to be checked: who tells it.
+    async fn generation(&self, manifest: &Manifest) -> Result<u64, Failed> {
+        let request = self.request(Method::GET, manifest, &format!("manifest/{}", self.group))?;
+        let reply = send(request.header(header::ACCEPT, "application/json"), Manifest::MAX_BYTES, 1).await?;
+        let told = Some(&reply).filter(|reply| reply.status == StatusCode::OK);
+        let told = told.and_then(|reply| Manifest::from_json(reply.body.expose()));
+        let told = told.filter(|told| told.group == self.group);
+        Ok(told.ok_or_else(|| reply.unexpected())?.generation)
+    }
+
+    async fn pull_newer(&self) -> Result<bool, Error> {
+        let stored = self.materials.manifest(&self.group)?;
+        let told = self.generation(&stored).await.map_err(|failed| Failure::from(failed).into_error())?;
+        if told <= stored.generation {
+            return Ok(false);
+        }
+        let pulled = self.fetch().await?;
+        // The origin may lag behind the broker, and another process may have pulled meanwhile.
+        let is_newer = pulled.manifest.generation > self.materials.manifest(&self.group)?.generation;
+        if is_newer {
+            self.save(&pulled)?;
+        }
+        Ok(is_newer)
+    }
+}
+
+/// The material is read from disk each time: another process may have put other there, and a client that stays holds no pool.
+impl Exchange for Client {
+    async fn exchange(&self, wants: &[Want]) -> Result<Answer, Failure> {
+        let once = async {
+            let mut attempt = self.attempt().await.map_err(Failure::from)?;
+            self.try_with(&mut attempt, wants).await
+        };
+        timeout(self.timeout, once).await.unwrap_or_else(|_| Err(Error::TimedOut.into()))
+    }
+
+    /// Asks the broker for the group's manifest, and believes of it the generation alone: whoever answers in the broker's place
+    /// can cause a pull from the origin, and nothing else. Without an origin nothing is asked.
+    async fn follow_rotation(&self) -> Result<bool, Error> {
+        if self.origin.is_none() {
+            return Ok(false);
+        }
+        timeout(self.timeout, self.pull_newer()).await.map_err(|_| Error::TimedOut)?
+    }
+
+    fn pulls(&self) -> u64 {
+        self.pulls.load(Relaxed)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let may_pass = match &error {
+            Error::Unavailable { status: 429, .. } => return Self::Throttled { error, retry_after: None },
+            Error::Unavailable { .. } | Error::Unreachable { .. } | Error::TimedOut => true,
+            Error::Pull { source, .. } => may_pass(&**source),
+            _ => false,
+        };
+        if may_pass { Self::Unavailable { error, retry_after: None } } else { Self::ForGood(error) }
+    }
+}
+
+impl From<Failed> for Failure {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Again(error @ Error::Unavailable { status: 429, .. }, retry_after) => {
+                Self::Throttled { error, retry_after }
+            }
+            Failed::Again(error, retry_after) => Self::Unavailable { error, retry_after },
+            Failed::ForGood(error) => Self::ForGood(error),
+        }
+    }
+}
+
+/// Whether the place that material is pulled from may give it the next time.
+fn may_pass(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    if let Some(error) = error.downcast_ref::<GetError>() {
+        return match error {
+            GetError::Unreachable(_) => true,
+            GetError::Status(status) => is_worth_another(*status),
+            GetError::TooLarge => false,
+        };
+    }
+    let of_aws = error.downcast_ref::<Fault>();
+    of_aws.is_some_and(|fault| matches!(fault, Fault::Unavailable(_) | Fault::Throttled(_)))
+        || error.downcast_ref::<npm::Error>().is_some_and(|error| matches!(error, npm::Error::Unreachable(_)))
+}
+
+/// A new request. A want that cannot be sent is named.
+fn build(material: &StoredMaterial, wants: &[Want], now: u64) -> Result<Request, Failure> {
+    let build = |wants: &[Want]| Request::build(&material.manifest, &material.pool, wants, now, &SystemRandom);
+    build(wants).map_err(|error| {
+        let is_malformed = |want: &Want| matches!(build(std::slice::from_ref(want)), Err(ClientError::MalformedWant));
+        let malformed = Some(&error).filter(|error| matches!(error, ClientError::MalformedWant));
+        match malformed.and_then(|_| wants.iter().position(is_malformed)) {
+            Some(want) => Failure::OfWant { want, error: error.into() },
+            None => Failure::ForGood(error.into()),
+        }
+    })
 }
 
 fn describe(want: &Want) -> String {

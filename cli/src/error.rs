@@ -2,7 +2,9 @@ use std::{io, path::PathBuf};
 
 use protocol::{ClientError, DenialCode};
 
-use crate::{DeviceError, TokenError, deliver::DeliveryError, endpoint::EndpointError};
+use crate::{
+    DeviceError, TokenError, config::ItemName, deliver::DeliveryError, endpoint::EndpointError, refresh::NotTheItem,
+};
 
 const NPM_HINT: &str =
     "check the package's name, NPM_REGISTRY (https) and NPM_TOKEN, and that the token may see the package";
@@ -120,6 +122,21 @@ pub enum Error {
     /// Nothing was received within the time given.
     #[error("no answer in time")]
     TimedOut,
+    /// The broker asks to be left alone for longer than there is time.
+    #[error("the broker asks to wait for {seconds} s, and there is less time than that")]
+    AskedToWait {
+        /// How long.
+        seconds: u64,
+    },
+    /// The broker gave what an item is to be made of, and the item is not in it.
+    #[error("cannot make {item}")]
+    NotTheItem {
+        /// Which item.
+        item: ItemName,
+        /// Why.
+        #[source]
+        source: NotTheItem,
+    },
     /// The broker gave an answer that this client does not understand.
     #[error("the broker's answer has status {status}, which this client does not expect")]
     Unexpected {
@@ -151,6 +168,17 @@ pub enum Error {
     /// No HTTP client could be made.
     #[error("cannot set up HTTP")]
     Http(#[source] reqwest::Error),
+}
+
+impl Error {
+    /// The same, after this many tries.
+    pub(crate) fn after_tries(self, tries: u32) -> Self {
+        match self {
+            Self::Unavailable { status, .. } => Self::Unavailable { status, tries },
+            Self::Unreachable { source, .. } => Self::Unreachable { tries, source },
+            other => other,
+        }
+    }
 }
 
 const fn describe(code: &DenialCode) -> &'static str {
@@ -199,6 +227,9 @@ impl Error {
             Self::Unavailable { .. } => "try again later; the broker's log tells what it waits for".into(),
             Self::Unreachable { .. } => "check the network and the url in the manifest, or give --url".into(),
             Self::TimedOut => "check the network, or give more time with --timeout".into(),
+            Self::AskedToWait { .. } => "try again then, or give more time with --timeout".into(),
+            Self::NotTheItem { source: NotTheItem::Ended, .. } => "set this machine's clock".into(),
+            Self::NotTheItem { .. } => "check the item's member against the secret's value".into(),
             Self::Unexpected { .. } => "check that the url is a Countersign broker's".into(),
             Self::Protocol(ClientError::ForeignAnswer | ClientError::MalformedAnswer) => {
                 "something between here and the broker answers in its place: check the url".into()
@@ -241,7 +272,13 @@ impl Error {
             Self::Refused { .. } => 4,
             Self::Denied { code: DenialCode::Denied, .. } => 5,
             Self::Denied { code: DenialCode::NotFound, .. } => 6,
-            Self::Unavailable { .. } | Self::Unreachable { .. } | Self::TimedOut | Self::FederationUnreachable(_) => 7,
+            Self::NotTheItem { source: NotTheItem::NotJson | NotTheItem::NoMember, .. } => 6,
+            Self::Unavailable { .. }
+            | Self::Unreachable { .. }
+            | Self::TimedOut
+            | Self::AskedToWait { .. }
+            | Self::FederationUnreachable(_) => 7,
+            Self::NotTheItem { source: NotTheItem::AnotherGrant, .. } => 8,
             Self::Url
             | Self::Registry(_)
             | Self::NoHome
@@ -250,7 +287,11 @@ impl Error {
                 2
             }
             Self::Unexpected { .. } | Self::Protocol(ClientError::ForeignAnswer | ClientError::MalformedAnswer) => 8,
-            Self::File { .. } | Self::Http(_) | Self::NotAnAccessKey | Self::Federation(_) => 1,
+            Self::File { .. }
+            | Self::Http(_)
+            | Self::NotAnAccessKey
+            | Self::Federation(_)
+            | Self::NotTheItem { source: NotTheItem::Ended, .. } => 1,
         }
     }
 }

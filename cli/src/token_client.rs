@@ -10,6 +10,7 @@ use reqwest::{
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
 };
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::{
@@ -89,7 +90,7 @@ impl TokenClient {
     /// [`TokenError::KeyRefused`] where the key is named, [`TokenError::AllRefused`] where none is;
     /// [`TokenError::Denied`] where policy denies the first that the broker knows; what the agent, and what the last try ended with.
     pub async fn get(&self, agent: &Agent, key: Option<&Fingerprint>) -> Result<BearerToken, Error> {
-        self.in_time(self.try_keys(agent, key)).await
+        self.in_time(async |deadline| self.try_keys(agent, key, deadline).await).await
     }
 
     /// The issuer's public keys.
@@ -97,7 +98,7 @@ impl TokenClient {
     /// # Errors
     /// What the last try ended with.
     pub async fn keys(&self) -> Result<KeySet, Error> {
-        self.in_time(self.fetch_keys()).await
+        self.in_time(async |deadline| self.fetch_keys(deadline).await).await
     }
 
     /// Asks the issuer whether a token is valid for the address that it sees this machine at.
@@ -109,7 +110,7 @@ impl TokenClient {
         let mut header = HeaderValue::from_str(header.expose()).map_err(|_| TokenError::NotAToken)?;
         header.set_sensitive(true);
         let url = self.url.route("verify");
-        let verify = until_answered(async |tries| {
+        let verify = async |tries| {
             let request = self.request(reqwest::Method::GET, &url)?.header(AUTHORIZATION, header.clone());
             let reply = send(request, MAX_TOKEN_BYTES, tries).await?;
             match reply.status {
@@ -117,17 +118,18 @@ impl TokenClient {
                 StatusCode::UNAUTHORIZED => Err(TokenError::RefusedByIssuer { request_id: reply.request_id }.into()),
                 _ => Err(reply.unexpected().into()),
             }
-        });
-        self.in_time(verify).await
+        };
+        self.in_time(async |deadline| until_answered(deadline, verify).await).await
     }
 
-    async fn in_time<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        tokio::time::timeout(self.timeout, call).await.map_err(|_| Error::TimedOut)?
+    async fn in_time<T>(&self, call: impl AsyncFnOnce(Instant) -> Result<T, Error>) -> Result<T, Error> {
+        let deadline = Instant::now() + self.timeout;
+        timeout_at(deadline, call(deadline)).await.map_err(|_| Error::TimedOut)?
     }
 
-    async fn fetch_keys(&self) -> Result<KeySet, Error> {
+    async fn fetch_keys(&self, deadline: Instant) -> Result<KeySet, Error> {
         let url = self.url.route(".well-known/jwks.json");
-        until_answered(async |tries| {
+        until_answered(deadline, async |tries| {
             let reply = send(self.request(reqwest::Method::GET, &url)?, MAX_KEYS_BYTES, tries).await?;
             let keys = Some(&reply).filter(|reply| reply.status == StatusCode::OK);
             let keys = keys.and_then(|reply| KeySet::from_json(reply.body.expose()).ok());
@@ -136,7 +138,12 @@ impl TokenClient {
         .await
     }
 
-    async fn try_keys(&self, agent: &Agent, named: Option<&Fingerprint>) -> Result<BearerToken, Error> {
+    async fn try_keys(
+        &self,
+        agent: &Agent,
+        named: Option<&Fingerprint>,
+        deadline: Instant,
+    ) -> Result<BearerToken, Error> {
         let all = agent.keys().await?;
         if all.is_empty() {
             return Err(TokenError::NoKeys.into());
@@ -146,11 +153,12 @@ impl TokenClient {
         if chosen.is_empty() {
             return Err(TokenError::NotInAgent(candidates).into());
         }
-        let issuer = self.fetch_keys().await?;
+        let issuer = self.fetch_keys(deadline).await?;
         let mut last = None;
         let mut was_refused = false;
         for key in &chosen {
-            let tried = until_answered(async |tries| self.try_once(agent, key, &issuer, tries).await).await;
+            let try_once = async |tries| self.try_once(agent, key, &issuer, tries).await;
+            let tried = until_answered(deadline, try_once).await;
             match tried {
                 Err(Error::Token(error)) if named.is_none() && is_of_the_key(&error) => {
                     was_refused |= matches!(error, TokenError::KeyRefused { .. });

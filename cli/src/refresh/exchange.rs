@@ -17,6 +17,11 @@ pub trait Exchange: Send + Sync + 'static {
     /// # Errors
     /// What the last try ended with. What is there can still be used.
     fn follow_rotation(&self) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// How often it pulled material so far.
+    fn pulls(&self) -> u64 {
+        0
+    }
 }
 
 /// Why one try gave nothing.
@@ -37,19 +42,35 @@ pub enum Failure {
         retry_after: Option<Duration>,
     },
     /// It was not reached or could not answer; a later try may.
-    Unavailable(Error),
+    Unavailable {
+        /// Why.
+        error: Error,
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+    },
     /// Nothing about the broker or the network: another try would most likely end alike.
     ForGood(Error),
 }
 
 impl Failure {
+    /// Why.
+    #[must_use]
+    pub const fn error(&self) -> &Error {
+        match self {
+            Self::OfWant { error, .. }
+            | Self::Throttled { error, .. }
+            | Self::Unavailable { error, .. }
+            | Self::ForGood(error) => error,
+        }
+    }
+
     /// The error alone.
     #[must_use]
     pub fn into_error(self) -> Error {
         match self {
             Self::OfWant { error, .. }
             | Self::Throttled { error, .. }
-            | Self::Unavailable(error)
+            | Self::Unavailable { error, .. }
             | Self::ForGood(error) => error,
         }
     }

@@ -4,7 +4,9 @@ use std::{
 };
 
 use ports::Clock;
+use tokio::time::Instant;
 
+use super::schedule::Moment;
 use crate::{
     config::{Item, ItemName},
     refresh::ItemValue,
@@ -29,6 +31,8 @@ pub struct ItemState {
     pub obtained_at: Option<u64>,
     /// From when on it may not be used, Unix time in seconds.
     pub use_by: Option<u64>,
+    /// The same, by a clock that nobody sets: what is set back prolongs nothing.
+    pub(super) ends: Option<Moment>,
     /// When it is asked for next, Unix time in seconds.
     pub due_at: u64,
     /// How often it failed since it last came.
@@ -53,6 +57,11 @@ impl Holdings {
     #[must_use]
     pub fn now(&self) -> u64 {
         self.clock.unix_seconds()
+    }
+
+    /// The time by both clocks.
+    pub(super) fn moment(&self) -> Moment {
+        Moment { wall: self.clock.now(), steady: Instant::now() }
     }
 
     /// Lends an item, unless it is past its use-by.
@@ -88,9 +97,25 @@ impl Holdings {
 }
 
 impl ItemState {
-    /// Whether there is a value that may be used at `now`, Unix time in seconds.
+    /// Whether there is a value that may be used at `now`, Unix time in seconds, and has not been held for longer than it had
+    /// to live when it came, whatever the clock was set to since.
     #[must_use]
     pub fn is_usable(&self, now: u64) -> bool {
-        self.value.is_some() && self.use_by.is_none_or(|use_by| now < use_by)
+        let is_before_use_by = self.use_by.is_none_or(|use_by| now < use_by);
+        self.value.is_some() && is_before_use_by && self.ends.is_none_or(|ends| Instant::now() < ends.steady)
+    }
+
+    /// When its value ends, where there is one.
+    pub(super) fn ends_at(&self) -> Option<Moment> {
+        self.ends.filter(|_| self.value.is_some())
+    }
+
+    /// Takes a value that came at `came` and may be used until `use_by`.
+    pub(super) fn take(&mut self, value: Arc<ItemValue>, came: Moment, use_by: Moment) {
+        self.value = Some(value);
+        self.obtained_at = Some(came.unix_seconds());
+        self.use_by = Some(use_by.unix_seconds());
+        self.ends = Some(use_by);
+        self.failures = 0;
     }
 }

@@ -24,6 +24,9 @@ pub enum NotTheItem {
     /// There is no such member, or it is null.
     #[error("the secret has no such member")]
     NoMember,
+    /// By this machine's clock it has ended already.
+    #[error("what the broker gave has ended already, by the clock of this machine")]
+    Ended,
 }
 
 impl ItemValue {
