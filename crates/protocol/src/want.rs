@@ -35,7 +35,8 @@ impl Want {
     ///
     /// Secret names: AWS Secrets Manager `CreateSecret`, `Name`, without the ARN's colon. Version ids and stages:
     /// `GetSecretValue`. Role aliases follow the session name's alphabet of `AssumeRole`.
-    pub(crate) fn is_well_formed(&self) -> bool {
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
         match self {
             Self::Secret { id, version_id, version_stage } => {
                 made_of(id, 1..=512, b"/_+=.@-")
