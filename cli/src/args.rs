@@ -6,7 +6,7 @@ use url::Url;
 
 #[cfg(feature = "operator")]
 use crate::{ca_args::Ca, completions_command::Completions, man_command::Manual};
-use crate::{device_args::Devices, token_args::Token};
+use crate::{config_command::ConfigCommands, device_args::Devices, token_args::Token};
 
 /// Proves that this machine holds its group's pool, or an ssh key, and receives what policy allows.
 ///
@@ -42,6 +42,7 @@ pub(crate) enum Command {
     Publish(Publish),
     Token(Token),
     Device(Devices),
+    Config(ConfigCommands),
     #[cfg(feature = "operator")]
     Ca(Ca),
     #[cfg(feature = "operator")]

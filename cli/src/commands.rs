@@ -6,11 +6,12 @@ use std::{
 use clap::{CommandFactory as _, error::ErrorKind};
 use countersign::{
     AccessKey, AwsCredentials, Client, Console, Error, Grant, Group, MaterialDir, Secret, SecretGrant, Want,
+    config::BrokerSettings,
 };
 
 use crate::{
-    args::{Args, Command, Common, Configure, ConsoleUrl, Get, Publish, Pull},
-    device_commands,
+    args::{Args, Command, Common, Configure, ConsoleUrl, Get, Publish, Pull, state_folder},
+    config_command, device_commands,
     progress::{self, waiting_for},
     token_args::Token,
     token_commands,
@@ -27,6 +28,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         Command::Publish(publish) => self::publish(publish).await,
         Command::Token(Token { command }) => token_commands::run(command).await,
         Command::Device(devices) => device_commands::run(devices.command).await,
+        Command::Config(config) => config_command::run(config),
         #[cfg(feature = "operator")]
         Command::Ca(ca) => ca_commands::run(ca.command).await,
         #[cfg(feature = "operator")]
@@ -115,14 +117,15 @@ fn json(secret: &SecretGrant) -> Secret<Vec<u8>> {
     Secret::new(serde_json::to_vec_pretty(secret).expect("a grant serializes"))
 }
 
-fn client(common: Common) -> Client {
-    let Common { group, from, broker } = common;
-    let materials = MaterialDir::new(broker.folder());
+/// The client of this broker; without a group, that of the only material.
+pub(crate) fn client(broker: impl Into<BrokerSettings>) -> Client {
+    let BrokerSettings { group, from, material, url, timeout } = broker.into();
+    let materials = MaterialDir::new(material.unwrap_or_else(state_folder));
     let group = match group {
         Some(group) => group,
         None => only_group(&materials),
     };
-    Client::new(materials, group).pull_from(from).url(broker.url).timeout(broker.timeout)
+    Client::new(materials, group).pull_from(from).url(url).timeout(timeout)
 }
 
 fn only_group(materials: &MaterialDir) -> Group {

@@ -3,7 +3,11 @@ use std::{io, path::PathBuf};
 use protocol::{ClientError, DenialCode};
 
 use crate::{
-    DeviceError, TokenError, config::ItemName, deliver::DeliveryError, endpoint::EndpointError, refresh::NotTheItem,
+    DeviceError, TokenError,
+    config::{ConfigError, ItemName},
+    deliver::DeliveryError,
+    endpoint::EndpointError,
+    refresh::NotTheItem,
 };
 
 const NPM_HINT: &str =
@@ -165,6 +169,9 @@ pub enum Error {
     #[cfg(feature = "operator")]
     #[error(transparent)]
     Ca(#[from] crate::CaError),
+    /// What says what a container needs is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// No HTTP client could be made.
     #[error("cannot set up HTTP")]
     Http(#[source] reqwest::Error),
@@ -244,6 +251,7 @@ impl Error {
             Self::Device(error) => error.hint(),
             Self::Delivery(error) => error.hint(),
             Self::Endpoint(error) => error.hint(),
+            Self::Config(error) => error.hint(),
             #[cfg(feature = "operator")]
             Self::Ca(error) => error.hint(),
             Self::Http(_) => "check that this system has CA certificates; SSL_CERT_FILE names a bundle".into(),
@@ -267,6 +275,7 @@ impl Error {
             Self::Device(error) => error.exit_code(),
             Self::Delivery(error) => error.exit_code(),
             Self::Endpoint(error) => error.exit_code(),
+            Self::Config(error) => error.exit_code(),
             #[cfg(feature = "operator")]
             Self::Ca(error) => error.exit_code(),
             Self::Refused { .. } => 4,

@@ -10,6 +10,7 @@ mod ca_commands;
 mod commands;
 #[cfg(feature = "operator")]
 mod completions_command;
+mod config_command;
 mod device_args;
 mod device_commands;
 #[cfg(feature = "operator")]
@@ -20,6 +21,7 @@ mod issue_command;
 mod log;
 #[cfg(feature = "operator")]
 mod man_command;
+mod needs_args;
 mod progress;
 mod provision_command;
 mod provision_order;

@@ -2,7 +2,7 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use protocol::Want;
 
-use crate::config::{FileMode, FileOwner};
+use crate::config::{FileMode, FileOwner, InvalidItem};
 
 /// One thing that a container needs, and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,9 +94,36 @@ impl Source {
             Self::AccessToken => Want::AccessToken {},
         }
     }
+
+    /// Whether the broker can be asked for it, by its text alone.
+    pub(super) fn check(&self) -> Result<(), InvalidItem> {
+        let well_formed = self.want().is_well_formed();
+        match self {
+            Self::Secret { .. } if !well_formed => Err(InvalidItem::Secret),
+            Self::Secret { member: Some(member), .. } if !member.is_well_formed() => Err(InvalidItem::Member),
+            Self::Role { seconds: Some(0), .. } => Err(InvalidItem::Seconds),
+            Self::Role { .. } if !well_formed => Err(InvalidItem::Role),
+            Self::Secret { .. } | Self::Role { .. } | Self::AccessToken => Ok(()),
+        }
+    }
 }
 
+/// What the variables of a role's credentials are called behind the prefix.
+const ROLE_VARIABLES: [&str; 3] = ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"];
+
 impl Item {
+    /// The names of the variables that hold it: one, or of a role three, in the order of access key id, secret access key and session
+    /// token.
+    #[must_use]
+    pub fn variables(&self) -> Vec<String> {
+        let Some(name) = &self.variable else { return Vec::new() };
+        if let Source::Role { .. } = self.source {
+            ROLE_VARIABLES.iter().map(|behind| format!("{name}_{behind}")).collect()
+        } else {
+            vec![name.to_string()]
+        }
+    }
+
     /// Whether it goes somewhere where a child sees it.
     #[must_use]
     pub const fn reaches_a_child(&self) -> bool {
@@ -115,6 +142,12 @@ impl Member {
     #[must_use]
     pub fn find<'a>(&self, value: &'a serde_json::Value) -> Option<&'a serde_json::Value> {
         if self.0.starts_with('/') { value.pointer(&self.0) } else { value.get(&self.0) }
+    }
+
+    /// Whether there is something, and each tilde of a pointer stands for a tilde or a slash (`~0`, `~1`).
+    fn is_well_formed(&self) -> bool {
+        let escapes = self.0.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+        !self.0.is_empty() && (escapes || !self.0.starts_with('/'))
     }
 }
 

@@ -1,6 +1,7 @@
-use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use protocol::Group;
+use serde::Deserialize;
 
 use crate::Origin;
 
@@ -86,6 +87,11 @@ pub enum Signal {
 #[error("not a signal: HUP, INT, QUIT, TERM, USR1, USR2 or WINCH")]
 pub struct InvalidSignal;
 
+/// Not what can be done on a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not signal:NAME, restart or run:COMMAND")]
+pub struct InvalidOnChange;
+
 /// How a child is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChildSettings {
@@ -100,7 +106,9 @@ pub struct ChildSettings {
 }
 
 /// What happens to the child at the use-by of something that it was given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum AtUseBy {
     /// It goes on.
     #[default]
@@ -132,6 +140,11 @@ pub struct EndpointSettings {
     pub token_file: PathBuf,
 }
 
+impl EndpointSettings {
+    /// The variables that a child is given, by which the SDKs find the endpoint.
+    pub const VARIABLES: [&str; 2] = ["AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"];
+}
+
 impl RefreshSettings {
     /// Every five minutes, every thirty seconds at most, after failures every five minutes at least, at once.
     pub const DEFAULT: Self = Self {
@@ -157,6 +170,32 @@ impl Signal {
             Self::Usr1 => "USR1",
             Self::Usr2 => "USR2",
             Self::Winch => "WINCH",
+        }
+    }
+}
+
+impl FromStr for OnChange {
+    type Err = InvalidOnChange;
+
+    /// Reads `signal:NAME`, `restart`, or `run:COMMAND ARGUMENT...`, which is split at white space.
+    fn from_str(text: &str) -> Result<Self, InvalidOnChange> {
+        match text.split_once(':') {
+            None if text == "restart" => Ok(Self::Restart),
+            Some(("signal", name)) => name.parse().map(Self::Signal).map_err(|_| InvalidOnChange),
+            Some(("run", command)) if !command.trim().is_empty() => {
+                Ok(Self::Run(command.split_whitespace().map(str::to_owned).collect()))
+            }
+            None | Some(_) => Err(InvalidOnChange),
+        }
+    }
+}
+
+impl fmt::Display for OnChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal(signal) => write!(f, "signal:{}", signal.name()),
+            Self::Restart => f.write_str("restart"),
+            Self::Run(command) => write!(f, "run:{}", command.join(" ")),
         }
     }
 }

@@ -1,0 +1,80 @@
+use clap::Subcommand;
+use countersign::{
+    Error,
+    config::{Config, Item, SCHEMA},
+};
+
+use crate::{commands::print, needs_args::Needs};
+
+/// What a container needs: countersign.toml, the same by variables and flags, and its schema.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConfigCommands {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    Check(ConfigCheck),
+    Schema(ConfigSchema),
+}
+
+/// Read a configuration, and tell what is asked for and where it goes. Nothing is asked of the broker.
+///
+/// Exit code 2 where it is wrong, with the line or the item on standard error. Not checked: whether users, folders and templates
+/// exist, and what policy allows; see `countersign doctor`.
+///
+/// Examples:
+///   countersign config check
+///   countersign config check --config countersign.toml
+///   countersign config check --env DB_PASSWORD=secret:app/db#password --on-change restart
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+struct ConfigCheck {
+    #[command(flatten)]
+    needs: Needs,
+}
+
+/// Print the JSON Schema of countersign.toml, for editors and pipelines.
+///
+/// Examples:
+///   countersign config schema > countersign.schema.json
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+struct ConfigSchema {}
+
+pub(crate) fn run(commands: ConfigCommands) -> Result<(), Error> {
+    match commands.command {
+        ConfigCommand::Check(check) => print(told(&check.needs.config()?).as_bytes()),
+        ConfigCommand::Schema(ConfigSchema {}) => print(SCHEMA.as_bytes()),
+    }
+}
+
+/// What is asked for, an item a line, and what happens then.
+fn told(config: &Config) -> String {
+    let mut lines: Vec<String> = config.items.iter().map(line).collect();
+    if lines.is_empty() {
+        lines.push("nothing is asked for".to_owned());
+    }
+    if let Some(on_change) = &config.on_change {
+        lines.push(format!("on change: {on_change}"));
+    }
+    if let Some(endpoint) = &config.endpoint {
+        lines.push(format!("endpoint: {}, token in {}", endpoint.listen, endpoint.token_file.display()));
+    }
+    // A member's name or a path may hold what a terminal obeys.
+    lines.iter().map(|line| line.replace(char::is_control, "?") + "\n").collect()
+}
+
+fn line(item: &Item) -> String {
+    let variables = item.variables().into_iter().map(|name| format!("variable {name}"));
+    let file = item.file.iter().map(|file| {
+        let owner = file.owner.as_ref().map(|owner| format!(", {owner}")).unwrap_or_default();
+        let template = file.template.as_ref().map(|path| format!(", by {}", path.display())).unwrap_or_default();
+        format!("file {} ({}{owner}{template})", file.path.display(), file.mode)
+    });
+    let stdin = item.stdin.then(|| "standard input".to_owned());
+    let sinks: Vec<String> = variables.chain(file).chain(stdin).collect();
+    let sinks = if sinks.is_empty() { "templates and the endpoint alone".to_owned() } else { sinks.join(", ") };
+    format!("{}: {} -> {sinks}", item.name, item.source)
+}
