@@ -104,7 +104,8 @@ fn is_a_proxys(name: &HeaderName) -> bool {
         || *name == "x-real-ip"
 }
 
-/// Whether a browser adds it, and nobody else: Fetch, section 3.2; Fetch Metadata Request Headers.
+/// Whether a browser adds it, and nobody else (Fetch, section 3.1; Fetch Metadata Request Headers, section 2.2). Not its sibling
+/// `Sec-Fetch-Mode`: `fetch` of Node.js sends it.
 fn is_a_browsers(name: &HeaderName) -> bool {
-    *name == header::ORIGIN || name.as_str().starts_with("sec-fetch-")
+    *name == header::ORIGIN || *name == "sec-fetch-site"
 }

@@ -13,16 +13,18 @@ impl Hosts {
     /// Whether a request may say this (RFC 9110 section 7.2) on a connection that came to `arrived_at`.
     ///
     /// An address is no name that someone else could make resolve to this machine, so the one that was connected to is always
-    /// right, also where the endpoint listens on all. A name of the configuration is right with any port: before a container's
-    /// may stand another.
+    /// right, also where the endpoint listens on all. A port that is there must be the connection's; SDKs over the AWS CRT
+    /// (aws-c-auth) leave it out, and a browser never does. A name of the configuration is right with any port: before a
+    /// container's may stand another.
     pub(crate) fn allow(&self, host: &str, arrived_at: SocketAddr) -> bool {
-        let arrived_at = SocketAddr::new(arrived_at.ip().to_canonical(), arrived_at.port());
-        if let Some(address) = address(host) {
-            return address == arrived_at || self.has(host);
+        let ip = arrived_at.ip().to_canonical();
+        if let Some((address, port)) = address(host) {
+            return address == ip && port.is_none_or(|port| port == arrived_at.port()) || self.has(host);
         }
-        let (name, port) = host.split_once(':').map_or((host, Some(80)), |(name, port)| (name, port.parse().ok()));
-        let is_local = name.eq_ignore_ascii_case("localhost") && arrived_at.ip().is_loopback();
-        is_local && port == Some(arrived_at.port()) || self.has(host) || self.has(name)
+        let (name, port) = host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
+        let is_port = port.is_none_or(|port| port.parse() == Ok(arrived_at.port()));
+        let is_local = name.eq_ignore_ascii_case("localhost") && ip.is_loopback();
+        is_local && is_port || self.has(host) || self.has(name)
     }
 
     fn has(&self, host: &str) -> bool {
@@ -30,13 +32,12 @@ impl Hosts {
     }
 }
 
-fn address(host: &str) -> Option<SocketAddr> {
-    let literal =
-        |text: &str| text.strip_prefix('[').map_or(text, |rest| rest.strip_suffix(']').unwrap_or(text)).parse();
-    let with_port = host.parse::<SocketAddr>().ok();
-    let address = with_port.or_else(|| Some(SocketAddr::new(literal(host).ok()?, 80)))?;
-    let ip: IpAddr = address.ip().to_canonical();
-    Some(SocketAddr::new(ip, address.port()))
+fn address(host: &str) -> Option<(IpAddr, Option<u16>)> {
+    if let Ok(address) = host.parse::<SocketAddr>() {
+        return Some((address.ip().to_canonical(), Some(address.port())));
+    }
+    let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    literal.parse().ok().map(|ip: IpAddr| (ip.to_canonical(), None))
 }
 
 #[cfg(test)]
@@ -54,20 +55,23 @@ mod tests {
             ("[::1]:2773", "localhost:2773", true),
             ("[::ffff:127.0.0.1]:2773", "127.0.0.1:2773", true),
             ("10.1.2.3:2773", "10.1.2.3:2773", true),
-            ("127.0.0.1:80", "127.0.0.1", true),
-            ("127.0.0.1:80", "localhost", true),
-            ("[::1]:80", "[::1]", true),
+            ("127.0.0.1:2773", "127.0.0.1", true),
+            ("127.0.0.1:2773", "localhost", true),
+            ("[::1]:2773", "[::1]", true),
+            ("[::1]:2773", "::1", true),
             ("127.0.0.1:2773", "agent.internal", true),
             ("127.0.0.1:2773", "Agent.Internal:9999", true),
             ("127.0.0.1:2773", "proxy:8080", true),
             ("127.0.0.1:2773", "10.0.0.9", true),
             ("127.0.0.1:2773", "", false),
-            ("127.0.0.1:2773", "127.0.0.1", false),
+            ("127.0.0.1:2773", "127.0.0.2", false),
+            ("127.0.0.1:2773", "127.0.0.1:", false),
+            ("127.0.0.1:2773", "[127.0.0.1", false),
             ("127.0.0.1:2773", "127.0.0.1:2774", false),
             ("127.0.0.1:2773", "127.0.0.2:2773", false),
             ("127.0.0.1:2773", "127.1:2773", false),
             ("127.0.0.1:2773", "2130706433:2773", false),
-            ("127.0.0.1:2773", "localhost", false),
+            ("127.0.0.1:2773", "localhost:", false),
             ("127.0.0.1:2773", "localhost:2774", false),
             ("127.0.0.1:2773", "localhost.:2773", false),
             ("127.0.0.1:2773", "localhost:2773:2773", false),

@@ -20,11 +20,11 @@
 //! * *A service of this machine that fetches urls for strangers* (SSRF). Strangers choose the url, seldom the headers: both routes
 //!   with values want one. What a proxy passed on says so (`X-Forwarded-*`, `Forwarded`, `Via`, an absolute request target) and
 //!   is refused, token or not.
-//! * *A page in a browser on this machine.* It can send a request anywhere, but `Origin` or `Sec-Fetch-*` then stand in it, and
+//! * *A page in a browser on this machine.* It can send a request anywhere, but `Origin` or `Sec-Fetch-Site` then stand in it, and
 //!   are refused. No answer permits another origin to read it (CORS), and `OPTIONS` is refused.
 //! * *A page whose name was made to resolve to this address* (DNS rebinding). Its browser holds the endpoint for the page's own
-//!   origin, but sends the page's name as `Host`. Here `Host` must be the address that the connection came to, `localhost` with
-//!   its port where that is a loopback address, or a name of the configuration.
+//!   origin, but sends the page's name as `Host`. Here `Host` must be the address that the connection came to, `localhost` where
+//!   that is a loopback address, or a name of the configuration.
 //! * *A neighbour on the network*, where the kernel lets packets for 127.0.0.1 in from outside (CVE-2020-8558). Unless remote
 //!   requests are meant, who is not at a loopback address is hung up on.
 //! * *Who wants the agent's memory.* Connections are counted and carry one request each, which must come within seconds, has no
