@@ -4,9 +4,14 @@ use clap::{Parser, Subcommand};
 use countersign::{Group, Origin, PackageName, Profile};
 use url::Url;
 
+use crate::{
+    agent_args::{CredentialProcess, ProbeAgent},
+    config_command::ConfigCommands,
+    device_args::Devices,
+    token_args::Token,
+};
 #[cfg(feature = "operator")]
 use crate::{ca_args::Ca, completions_command::Completions, man_command::Manual};
-use crate::{config_command::ConfigCommands, device_args::Devices, token_args::Token};
 
 /// Proves that this machine holds its group's pool, or an ssh key, and receives what policy allows.
 ///
@@ -40,6 +45,8 @@ pub(crate) enum Command {
     Configure(Configure),
     ConsoleUrl(ConsoleUrl),
     Publish(Publish),
+    Probe(ProbeAgent),
+    CredentialProcess(CredentialProcess),
     Token(Token),
     Device(Devices),
     Config(ConfigCommands),

@@ -11,7 +11,7 @@ use countersign::{
 
 use crate::{
     args::{Args, Command, Common, Configure, ConsoleUrl, Get, Publish, Pull, state_folder},
-    config_command, device_commands,
+    config_command, credential_process_command, device_commands, probe_command,
     progress::{self, waiting_for},
     token_args::Token,
     token_commands,
@@ -27,6 +27,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         Command::ConsoleUrl(console_url) => self::console_url(console_url).await,
         Command::Publish(publish) => self::publish(publish).await,
         Command::Token(Token { command }) => token_commands::run(command).await,
+        Command::Probe(probe) => probe_command::run(probe).await,
+        Command::CredentialProcess(asked) => credential_process_command::run(asked).await,
         Command::Device(devices) => device_commands::run(devices.command).await,
         Command::Config(config) => config_command::run(config),
         #[cfg(feature = "operator")]
@@ -93,7 +95,7 @@ async fn publish(Publish { to, common }: Publish) -> Result<(), Error> {
     print(format!("{to}@{version} {verb} {group} generation {generation}\n").as_bytes())
 }
 
-async fn secret(common: Common, want: Want) -> Result<SecretGrant, Error> {
+pub(crate) async fn secret(common: Common, want: Want) -> Result<SecretGrant, Error> {
     if let Grant::Secret(secret) = one(common, want).await? {
         Ok(secret)
     } else {
@@ -101,7 +103,7 @@ async fn secret(common: Common, want: Want) -> Result<SecretGrant, Error> {
     }
 }
 
-async fn credentials(common: Common, role: String, seconds: Option<u32>) -> Result<AwsCredentials, Error> {
+pub(crate) async fn credentials(common: Common, role: String, seconds: Option<u32>) -> Result<AwsCredentials, Error> {
     let grant = one(common, Want::Aws { role, seconds }).await?;
     if let Grant::Aws(credentials) = grant { Ok(credentials) } else { Err(Error::Unexpected { status: 200 }) }
 }

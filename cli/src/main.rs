@@ -2,6 +2,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod agent_args;
 mod args;
 #[cfg(feature = "operator")]
 mod ca_args;
@@ -11,6 +12,7 @@ mod commands;
 #[cfg(feature = "operator")]
 mod completions_command;
 mod config_command;
+mod credential_process_command;
 mod device_args;
 mod device_commands;
 #[cfg(feature = "operator")]
@@ -22,6 +24,7 @@ mod log;
 #[cfg(feature = "operator")]
 mod man_command;
 mod needs_args;
+mod probe_command;
 mod progress;
 mod provision_command;
 mod provision_order;
