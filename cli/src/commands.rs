@@ -1,6 +1,7 @@
 use std::{
     io::{IsTerminal as _, Write as _, stdout},
     path::PathBuf,
+    process::ExitCode,
 };
 
 use clap::{CommandFactory as _, error::ErrorKind};
@@ -19,8 +20,8 @@ use crate::{
 #[cfg(feature = "operator")]
 use crate::{ca_commands, completions_command, man_command};
 
-pub(crate) async fn run(args: Args) -> Result<(), Error> {
-    match args.command {
+pub(crate) async fn run(args: Args) -> Result<ExitCode, Error> {
+    let done = match args.command {
         Command::Pull(pull) => self::pull(pull).await,
         Command::Get(get) => self::get(get).await,
         Command::Configure(configure) => self::configure(configure).await,
@@ -37,7 +38,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         Command::Completions(completions) => completions_command::completions(&completions),
         #[cfg(feature = "operator")]
         Command::Man(manual) => man_command::man(&manual),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 async fn pull(Pull { common }: Pull) -> Result<(), Error> {

@@ -8,6 +8,7 @@ use crate::{
     deliver::DeliveryError,
     endpoint::EndpointError,
     refresh::NotTheItem,
+    supervise::SuperviseError,
 };
 
 const NPM_HINT: &str =
@@ -165,6 +166,9 @@ pub enum Error {
     /// An agent's endpoint does not listen, or did not give what it was asked for.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// A command was not run, or not to its own end.
+    #[error(transparent)]
+    Supervise(#[from] SuperviseError),
     /// A CA was not registered.
     #[cfg(feature = "operator")]
     #[error(transparent)]
@@ -252,6 +256,7 @@ impl Error {
             Self::Delivery(error) => error.hint(),
             Self::Endpoint(error) => error.hint(),
             Self::Config(error) => error.hint(),
+            Self::Supervise(error) => error.hint(),
             #[cfg(feature = "operator")]
             Self::Ca(error) => error.hint(),
             Self::Http(_) => "check that this system has CA certificates; SSL_CERT_FILE names a bundle".into(),
@@ -276,6 +281,7 @@ impl Error {
             Self::Delivery(error) => error.exit_code(),
             Self::Endpoint(error) => error.exit_code(),
             Self::Config(error) => error.exit_code(),
+            Self::Supervise(error) => error.exit_code(),
             #[cfg(feature = "operator")]
             Self::Ca(error) => error.exit_code(),
             Self::Refused { .. } => 4,

@@ -35,11 +35,16 @@ mod token_commands;
 use std::{error::Error as _, process::ExitCode};
 
 use clap::Parser as _;
+use tokio::runtime::Builder;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let error = match commands::run(args::Args::parse()).await {
-        Ok(()) => return ExitCode::SUCCESS,
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let runtime = Builder::new_current_thread().enable_all().build().expect("this system has threads and polls files");
+    let result = runtime.block_on(commands::run(args));
+    // Nothing waits for what a thread is at, as the look-up of a name that nobody answers.
+    runtime.shutdown_background();
+    let error = match result {
+        Ok(code) => return code,
         Err(error) => error,
     };
     let mut line = error.to_string();
