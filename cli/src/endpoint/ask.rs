@@ -121,7 +121,12 @@ pub async fn access_key(settings: &EndpointSettings, token_file: &Path, id: &str
 
 /// Whose file it is does not matter: what it holds is sent to this machine alone, and a wrong token is refused.
 fn token(path: &Path) -> Result<Secret<String>, Error> {
-    let bytes = material::read(path, MAX_TOKEN, None)?;
+    let bytes = match material::read(path, MAX_TOKEN, None) {
+        Err(Error::File { path, source, .. }) if source.kind() == ErrorKind::NotFound => {
+            return Err(EndpointError::NoToken { path, source }.into());
+        }
+        bytes => bytes?,
+    };
     let text = str::from_utf8(bytes.expose()).ok().map(str::trim_end);
     let text = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()));
     let damaged = || Error::Damaged { path: path.to_owned(), reason: "not a token" };
@@ -181,4 +186,43 @@ fn parse(answer: &[u8]) -> Option<Reply> {
     })?;
     let is_whole = length.parse() == Ok(body.len());
     is_whole.then(|| Reply { status, body: Secret::new(body.to_vec()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_whole_or_none() {
+        let whole = parse(b"HTTP/1.1 503 Service Unavailable\r\nX: y\r\nContent-LENGTH: 2\r\n\r\n{}").unwrap();
+        assert_eq!((whole.status, whole.body.expose().as_slice()), (503, &b"{}"[..]));
+        let empty = parse(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        assert_eq!((empty.status, empty.body.expose().len()), (200, 0));
+        for bad in [
+            "",
+            "SSH-2.0-OpenSSH_9.6\r\n",
+            "HTTP/1.1 200 OK\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{}",
+            "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+            "HTTP/1.1 20\r\nContent-Length: 2\r\n\r\n{}",
+            "HTTP/1.1 2\u{e9}0 OK\r\nContent-Length: 2\r\n\r\n{}",
+        ] {
+            assert!(parse(bad.as_bytes()).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_one_line_that_may_stand_in_a_header() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let missing = token(&path).unwrap_err();
+        assert!(matches!(missing, Error::Endpoint(EndpointError::NoToken { .. })), "{missing}");
+        for (text, expected) in [("abc-_1", Some("abc-_1")), ("abc\n", Some("abc")), ("a\nb", None), ("a b", None)] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(token(&path).ok().as_ref().map(|token| token.expose().as_str()), expected, "{text:?}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, path::PathBuf};
 
 /// Why the endpoint does not listen, or did not give what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,15 @@ pub enum EndpointError {
     Silent {
         /// Where it was asked.
         address: SocketAddr,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no token to ask with.
+    #[error("there is no token of an agent in {}", .path.display())]
+    NoToken {
+        /// Where it was looked for.
+        path: PathBuf,
         /// What the operating system says.
         #[source]
         source: io::Error,
@@ -58,6 +67,9 @@ impl EndpointError {
             Self::Listen { .. } => "another agent may run already; listen in [endpoint] names another port".into(),
             Self::NotConfigured => "add [endpoint] to the configuration, or give --listen".into(),
             Self::Silent { .. } => "start it: countersign agent".into(),
+            Self::NoToken { .. } => {
+                "start it: countersign agent; runtime and token_file of the configuration must be the agent's".into()
+            }
             Self::NotReady | Self::NotUsable => "the agent's log tells which item fails, and why".into(),
             Self::Refused { .. } => "token_file of the configuration must be the running agent's".into(),
             Self::NoSuch => "add the whole secret, or the role, to the items of the agent's configuration".into(),
@@ -73,7 +85,7 @@ impl EndpointError {
             Self::NotLoopback(_) | Self::NotConfigured => 2,
             Self::Refused { .. } => 4,
             Self::NoSuch => 6,
-            Self::Silent { .. } | Self::NotReady | Self::NotUsable => 7,
+            Self::Silent { .. } | Self::NoToken { .. } | Self::NotReady | Self::NotUsable => 7,
             Self::Foreign(_) => 8,
         }
     }
