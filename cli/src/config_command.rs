@@ -78,3 +78,42 @@ fn line(item: &Item) -> String {
     let sinks = if sinks.is_empty() { "templates and the endpoint alone".to_owned() } else { sinks.join(", ") };
     format!("{}: {} -> {sinks}", item.name, item.source)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use countersign::config::{ConfigFile, Given};
+
+    use super::*;
+
+    fn told_of(text: &str) -> String {
+        let file = ConfigFile::parse(text, Path::new("/etc/countersign.toml")).unwrap();
+        told(&Config::new(Some(file), Given::default()).unwrap())
+    }
+
+    #[test]
+    fn each_item_is_told_with_where_it_goes() {
+        let told = told_of(
+            "items.a = { role = 'nightly', seconds = 900, env = 'AWS' }\n\
+             items.b = { secret = 'app/db', version_stage = 'AWSPREVIOUS' }\n\
+             items.c = { access_token = true, stdin = true, file = { path = 'c', owner = ':app', template = 'c.j2' } }\n\
+             on_change.run = ['nginx', '-s', 'reload']\nendpoint = {}",
+        );
+        assert_eq!(
+            told,
+            "a: role:nightly for 900 s -> variable AWS_ACCESS_KEY_ID, variable AWS_SECRET_ACCESS_KEY, \
+             variable AWS_SESSION_TOKEN\n\
+             b: secret:app/db at AWSPREVIOUS -> templates and the endpoint alone\n\
+             c: access-token -> file c (0400, :app, by /etc/c.j2), standard input\n\
+             on change: run:nginx -s reload\n\
+             endpoint: 127.0.0.1:2773, token in token\n"
+        );
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_is_not_told() {
+        let told = told_of("items.a = { secret = 'a', member = \"\\u001b[2J\" }");
+        assert_eq!(told, "a: secret:a#?[2J -> templates and the endpoint alone\n");
+    }
+}

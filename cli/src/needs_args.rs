@@ -99,3 +99,55 @@ fn unless_blank(
 fn duration(text: &str) -> Result<Duration, InvalidTimeSpan> {
     text.parse().map(TimeSpan::duration)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        needs: Needs,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<Needs, clap::Error> {
+        let arguments = ["countersign", "--config", "/dev/null"].iter().chain(arguments);
+        Command::try_parse_from(arguments).map(|command| command.needs)
+    }
+
+    #[test]
+    fn lists_are_separated_by_semicolons_and_may_stand_on_lines() {
+        let needs = parse(&[
+            "--env=A=secret:a; B=secret:b#m ;\n",
+            "--env",
+            "C=role:c",
+            "--file=/x=y=access-token;z=secret:a",
+            "--stdin=secret:a#n",
+        ]);
+        let needs = needs.unwrap();
+        let read = |items: &[Option<GivenItem>]| items.iter().flatten().cloned().collect::<Vec<_>>();
+        let variables = ["A=secret:a", "B=secret:b#m", "C=role:c"].map(|text| GivenItem::variable(text).unwrap());
+        assert_eq!(read(&needs.env), variables);
+        let files = ["/x=y=access-token", "z=secret:a"].map(|text| GivenItem::file(text).unwrap());
+        assert_eq!(read(&needs.file), files);
+        assert_eq!(needs.stdin, Some(GivenItem::stdin("secret:a#n").unwrap()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_wrong_usage() {
+        for arguments in [
+            "--env=A",
+            "--env=A=b",
+            "--file=secret:a",
+            "--stdin=A=secret:a",
+            "--on-change=signal:KILL",
+            "--interval=5",
+            "--listen=localhost:2773",
+            "--timeout=0",
+        ] {
+            assert_eq!(parse(&[arguments]).unwrap_err().exit_code(), 2, "{arguments}");
+        }
+    }
+}

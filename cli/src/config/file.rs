@@ -42,7 +42,7 @@ pub(super) struct Tables {
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub(super) material: Option<PathBuf>,
     /// The url of the broker, in place of the manifest's.
-    #[cfg_attr(test, schemars(url))]
+    #[cfg_attr(test, schemars(regex(pattern = "^https?://[^?#]+$")))]
     pub(super) url: Option<String>,
     /// How long the start may take. A broker that throttles is asked again until then.
     #[cfg_attr(test, schemars(extend("default" = "2m")))]

@@ -108,20 +108,13 @@ impl Source {
     }
 }
 
-/// What the variables of a role's credentials are called behind the prefix.
-const ROLE_VARIABLES: [&str; 3] = ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"];
-
 impl Item {
     /// The names of the variables that hold it: one, or of a role three, in the order of access key id, secret access key and session
     /// token.
     #[must_use]
     pub fn variables(&self) -> Vec<String> {
         let Some(name) = &self.variable else { return Vec::new() };
-        if let Source::Role { .. } = self.source {
-            ROLE_VARIABLES.iter().map(|behind| format!("{name}_{behind}")).collect()
-        } else {
-            vec![name.to_string()]
-        }
+        if let Source::Role { .. } = self.source { name.of_role().into() } else { vec![name.to_string()] }
     }
 
     /// Whether it goes somewhere where a child sees it.
@@ -183,6 +176,13 @@ impl FromStr for ItemName {
 }
 
 impl VariableName {
+    /// The variables that a role's credentials go to where this is their prefix: access key id, secret access key and session token.
+    /// AWS's own follow the prefix `AWS`.
+    #[must_use]
+    pub fn of_role(&self) -> [String; 3] {
+        ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"].map(|behind| format!("{self}_{behind}"))
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -17,14 +17,20 @@ pub(super) const DEFAULT_KEEP: Duration = Duration::from_secs(24 * 60 * 60);
 /// to none: then templates of other items and the endpoint alone have it.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(rename = "Item", extend("oneOf" = [
-    { "required": ["secret"] }, { "required": ["role"] }, { "required": ["access_token"] },
-])))]
+#[cfg_attr(test, schemars(rename = "Item", extend(
+    "oneOf" = [{ "required": ["secret"] }, { "required": ["role"] }, { "required": ["access_token"] }],
+    "dependentRequired" = {
+        "member": ["secret"], "version_id": ["secret"], "version_stage": ["secret"], "keep": ["secret"], "seconds": ["role"],
+    },
+    "not" = { "required": ["version_id", "version_stage"] },
+)))]
 #[serde(deny_unknown_fields)]
 pub(super) struct ItemTable {
     /// The name of a secret of AWS Secrets Manager. Not its ARN.
+    #[cfg_attr(test, schemars(regex(pattern = "^(?!.*//)[A-Za-z0-9/_+=.@-]{1,512}$")))]
     secret: Option<String>,
     /// The alias of a role that the broker gives short-lived AWS credentials of.
+    #[cfg_attr(test, schemars(regex(pattern = "^[A-Za-z0-9_+=,.@-]{1,64}$")))]
     role: Option<String>,
     /// An access token of the group.
     #[cfg_attr(test, schemars(extend("const" = true)))]
@@ -34,8 +40,10 @@ pub(super) struct ItemTable {
     #[cfg_attr(test, schemars(length(min = 1)))]
     member: Option<String>,
     /// The id of the version of the secret that is wanted for good. Not together with `version_stage`.
+    #[cfg_attr(test, schemars(regex(pattern = "^[A-Za-z0-9-]{32,64}$")))]
     version_id: Option<String>,
     /// The staging label of the version of the secret. Absent: `AWSCURRENT`.
+    #[cfg_attr(test, schemars(regex(pattern = "^[A-Za-z0-9/_+=.@:-]{1,256}$")))]
     version_stage: Option<String>,
     /// The wished lifetime of the role's credentials in seconds. The broker caps it.
     #[cfg_attr(test, schemars(range(min = 1)))]

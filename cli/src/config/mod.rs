@@ -1,5 +1,7 @@
 //! What a container needs: `countersign.toml`, or the same by variables and flags.
 
+#[cfg(test)]
+mod config_tests;
 mod error;
 mod file;
 mod file_mode;
@@ -9,6 +11,8 @@ mod item;
 mod item_table;
 mod merge;
 mod reference;
+#[cfg(test)]
+mod refusal_tests;
 mod rules;
 #[cfg(test)]
 mod schema;
