@@ -1,6 +1,8 @@
 //! What keeps items fresh.
 
 mod counts;
+#[cfg(test)]
+mod day_tests;
 mod event;
 mod exchange;
 mod holdings;
@@ -8,7 +10,17 @@ mod item_value;
 mod nudge;
 mod refresher;
 mod rounds;
+#[cfg(test)]
+mod rounds_tests;
 mod schedule;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod start_tests;
+mod upkeep;
+#[cfg(test)]
+mod upkeep_tests;
+mod wanted;
 
 pub use counts::Counts;
 pub use event::Event;

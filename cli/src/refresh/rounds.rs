@@ -65,9 +65,13 @@ pub(super) enum Outcome {
 }
 
 impl Rounds {
-    /// So many wants, each due at its time.
-    pub(super) fn new(settings: RefreshSettings, due: impl IntoIterator<Item = Moment>) -> Self {
-        let tracked = |due| Tracked { due, tried: None, failures: 0, is_suspect: false };
+    /// So many wants, each due at its time. `tried`: when they were asked for before.
+    pub(super) fn new(
+        settings: RefreshSettings,
+        due: impl IntoIterator<Item = Moment>,
+        tried: Option<Instant>,
+    ) -> Self {
+        let tracked = |due| Tracked { due, tried, failures: 0, is_suspect: false };
         let wants = due.into_iter().map(tracked).collect();
         Self { settings, wants, quiet_until: None, throttled: 0, outage: 0, round: None }
     }
@@ -145,8 +149,7 @@ impl Rounds {
             }
             Outcome::Throttled(asked_for) => {
                 self.throttled = self.throttled.saturating_add(1);
-                let wait = backoff(self.throttled, self.settings.max_backoff, random);
-                let until = now.after(asked_for.unwrap_or_default().min(LONGEST_WAIT) + wait);
+                let until = now.after(self.pause(self.throttled, asked_for, random));
                 self.quiet_until = Some(until);
                 self.put_back(batch.iter().copied());
                 self.postpone_the_rest(until);
@@ -185,7 +188,7 @@ impl Rounds {
                 });
                 if failed_alone >= GONE_AGAIN {
                     self.outage = OUTAGE;
-                    let until = now.after(backoff(self.outage, self.settings.max_backoff, random));
+                    let until = now.after(self.pause(self.outage, None, random));
                     self.postpone_the_rest(until);
                 }
             }
@@ -220,7 +223,7 @@ impl Rounds {
     }
 
     fn pause(&self, failures: u32, asked_for: Option<Duration>, random: &dyn Random) -> Duration {
-        asked_for.unwrap_or_default().min(LONGEST_WAIT) + backoff(failures, self.settings.max_backoff, random)
+        backoff(failures, asked_for.unwrap_or_default().min(LONGEST_WAIT), self.settings.max_backoff, random)
     }
 
     fn put_back(&mut self, wants: impl Iterator<Item = usize>) {

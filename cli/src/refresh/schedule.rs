@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::config::RefreshSettings;
 
-/// The bound of the first pause after a failure.
+/// The bound of the first pause after a failure, and the shortest time after which what came is asked for again.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest that the broker may ask a client that stays to wait.
@@ -72,15 +72,18 @@ pub(crate) fn refresh_after(
         Some(life) => part(life),
         None => (settings.interval - share(settings.interval / 10, random)).min(part(keep)),
     };
-    wait.max(settings.min_interval)
+    wait.max(settings.min_interval).max(FIRST_PAUSE)
 }
 
-/// How long to wait after this many failures in a row: full jitter below a bound that doubles from a second to `longest`.
+/// How long to wait after this many failures in a row: from a third to all of a bound that doubles from a second to `longest`, and
+/// not less than what the broker asked for.
 ///
-/// Source: "Exponential Backoff And Jitter", AWS Architecture Blog.
-pub(crate) fn backoff(failures: u32, longest: Duration, random: &dyn Random) -> Duration {
+/// Beside full jitter, which begins at nothing, it spares the tries that come too early, and ends storms sooner: see
+/// docs/decisions/0025-when-items-are-asked-for-again.md.
+pub(crate) fn backoff(failures: u32, asked_for: Duration, longest: Duration, random: &dyn Random) -> Duration {
     let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
-    share(FIRST_PAUSE.saturating_mul(doubled).min(longest), random)
+    let bound = FIRST_PAUSE.saturating_mul(doubled).min(longest);
+    asked_for.max(bound / 3) + share(bound * 2 / 3, random)
 }
 
 /// A random share of a duration: from nothing to less than all of it.
@@ -88,4 +91,98 @@ pub(crate) fn share(bound: Duration, random: &dyn Random) -> Duration {
     let mut bytes = [0; 4];
     random.fill(&mut bytes);
     bound.min(FAR).mul_f64(f64::from(u32::from_be_bytes(bytes)) / 2_f64.powi(32))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::refresh::simulation::Chance;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn moment(wall: u64) -> Moment {
+        Moment { wall: Duration::from_secs(wall), steady: Instant::now() }
+    }
+
+    fn settings(interval: u64, min_interval: u64) -> RefreshSettings {
+        let [interval, min_interval] = [interval, min_interval].map(Duration::from_secs);
+        RefreshSettings { interval, min_interval, ..RefreshSettings::DEFAULT }
+    }
+
+    #[test]
+    fn what_is_planned_comes_by_whichever_clock_gets_there_first() {
+        let now = moment(1000);
+        let planned = now.after(60 * SECOND);
+        let at = |wall, steady| Moment { wall: Duration::from_secs(wall), steady: now.steady + steady * SECOND };
+        for (name, then, left) in [
+            ("neither", at(1059, 59), 1),
+            ("both", at(1060, 60), 0),
+            ("the machine slept", at(5000, 1), 0),
+            ("the clock was set back", at(10, 60), 0),
+            ("the clock was set back, too early", at(10, 59), 1),
+        ] {
+            assert_eq!(planned.wait(then), left * SECOND, "{name}");
+            assert_eq!(planned.has_come(then), left == 0, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_use_by_is_the_end_where_there_is_one() {
+        let came = moment(1000);
+        assert_eq!(use_by(came, None, 60 * SECOND).unix_seconds(), 1060);
+        assert_eq!(use_by(came, Some(1010), 60 * SECOND).unix_seconds(), 1010);
+        assert_eq!(use_by(came, Some(1010), 60 * SECOND).steady, came.steady + 10 * SECOND);
+        assert!(use_by(came, Some(999), 60 * SECOND).has_come(came));
+        assert!(use_by(came, Some(u64::MAX), 60 * SECOND).unix_seconds() > 1_000_000);
+    }
+
+    proptest! {
+        #[test]
+        fn pauses_lie_between_a_third_and_all_of_a_bound_that_doubles(
+            failures in 1..u32::MAX, longest in 1..86_400_u64, seed: u64,
+        ) {
+            let longest = Duration::from_secs(longest);
+            let bound = longest.min(SECOND * 2_u32.saturating_pow(failures - 1));
+            let pause = backoff(failures, Duration::ZERO, longest, &Chance::new(seed));
+            prop_assert!((bound / 3..=bound).contains(&pause), "{pause:?} {bound:?}");
+        }
+
+        #[test]
+        fn a_pause_is_not_shorter_than_the_broker_asked_for(failures in 1..40_u32, asked in 0..7200_u64, seed: u64) {
+            let (asked, longest) = (Duration::from_secs(asked), Duration::from_secs(300));
+            let pause = backoff(failures, asked, longest, &Chance::new(seed));
+            prop_assert!(pause >= asked && pause <= asked.max(longest) + longest);
+        }
+
+        #[test]
+        fn what_has_no_end_is_asked_for_again_within_the_last_tenth_of_the_interval(
+            interval in 60..86_400_u64, seed: u64,
+        ) {
+            let wait = refresh_after(&settings(interval, 30), None, Duration::MAX, &Chance::new(seed));
+            let interval = Duration::from_secs(interval);
+            prop_assert!(wait <= interval && wait >= interval * 9 / 10, "{wait:?}");
+        }
+
+        #[test]
+        fn what_ends_is_asked_for_again_between_half_and_two_thirds_of_its_life(life in 60..100_000_u64, seed: u64) {
+            let life = Duration::from_secs(life);
+            for (its_own, keep) in [(Some(life), Duration::MAX), (None, life)] {
+                let wait = refresh_after(&settings(1_000_000, 30), its_own, keep, &Chance::new(seed));
+                prop_assert!(wait >= life / 2 && wait <= life * 2 / 3, "{wait:?}");
+            }
+        }
+
+        #[test]
+        fn nothing_is_asked_for_again_before_the_shortest_interval(
+            life in prop::option::of(0..1_000_u64), keep in 0..1_000_u64, interval in 0..100_u64, least in 0..100_u64,
+            seed: u64,
+        ) {
+            let keep = Duration::from_secs(keep);
+            let settings = settings(interval, least);
+            let wait = refresh_after(&settings, life.map(Duration::from_secs), keep, &Chance::new(seed));
+            prop_assert!(wait >= settings.min_interval && wait >= SECOND);
+        }
+    }
 }
