@@ -231,37 +231,3 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
         _ => Err("not a number of seconds".into()),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use clap::{Command, CommandFactory as _};
-
-    use super::*;
-
-    /// Calls this with every command, its names separated by spaces.
-    fn each(command: &Command, path: &str, act: &mut impl FnMut(&str, &Command)) {
-        act(path, command);
-        for subcommand in command.get_subcommands() {
-            each(subcommand, &format!("{path} {}", subcommand.get_name()), act);
-        }
-    }
-
-    #[test]
-    fn the_commands_are_well_formed() {
-        Args::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_has_a_long_help_with_examples_of_it() {
-        each(&Args::command(), "countersign", &mut |path, command| {
-            let help = command.get_long_about().map(ToString::to_string).unwrap_or_default();
-            let examples = help.split_once("\nExample:\n").or_else(|| help.split_once("\nExamples:\n"));
-            let (_, examples) = examples.unwrap_or_else(|| panic!("{path}: no examples"));
-            assert!(examples.contains(path), "{path}: the examples are of something else");
-            let indented = |line: &str| line.is_empty() || line.starts_with("  ");
-            assert!(examples.lines().all(indented), "{path}: examples end the help, indented");
-            let wide = help.lines().find(|line| line.chars().count() > 100);
-            assert_eq!(wide, None, "{path}: would be wrapped");
-        });
-    }
-}

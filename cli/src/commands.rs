@@ -1,4 +1,5 @@
 use std::{
+    env,
     io::{IsTerminal as _, Write as _, stdout},
     path::PathBuf,
     process::ExitCode,
@@ -141,9 +142,19 @@ fn only_group(materials: &MaterialDir) -> Group {
     }
 }
 
-/// Ends the process with the usage error that clap would give.
+/// Ends the process with the usage error that clap would give of the command that runs.
 pub(crate) fn usage(message: &str) -> ! {
-    Args::command().error(ErrorKind::MissingRequiredArgument, message).exit()
+    let mut command = Args::command();
+    command.build();
+    let mut running = &mut command;
+    for word in env::args().skip(1) {
+        // Looked for twice: the borrow checker does not see that only one of the two is lent on.
+        if running.find_subcommand(&word).is_none() {
+            break;
+        }
+        running = running.find_subcommand_mut(&word).expect("it was found");
+    }
+    running.error(ErrorKind::MissingRequiredArgument, message).exit()
 }
 
 /// Writes to standard output, with a newline at the end where a person reads it.

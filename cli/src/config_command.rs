@@ -7,7 +7,12 @@ use countersign::{
 use crate::{commands::print, needs_args::Needs};
 
 /// What a container needs: countersign.toml, the same by variables and flags, and its schema.
+///
+/// Examples:
+///   countersign config check --config countersign.toml
+///   countersign config schema > countersign.schema.json
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct ConfigCommands {
     #[command(subcommand)]
     command: ConfigCommand,
@@ -19,10 +24,11 @@ enum ConfigCommand {
     Schema(ConfigSchema),
 }
 
-/// Read a configuration, and tell what is asked for and where it goes. Nothing is asked of the broker.
+/// Read a configuration, and tell what is asked for and where it goes. Nothing is asked of the
+/// broker.
 ///
-/// Exit code 2 where it is wrong, with the line or the item on standard error. Not checked: whether users, folders and templates
-/// exist, and what policy allows; see `countersign doctor`.
+/// Exit code 2 where it is wrong, with the line or the item on standard error. Not checked: whether
+/// users, folders and templates exist, and what policy allows; see `countersign doctor`.
 ///
 /// Examples:
 ///   countersign config check

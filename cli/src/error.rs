@@ -208,7 +208,7 @@ impl Error {
             Self::OpenToOthers { path, .. } => format!("chmod 600 {}", path.display()),
             Self::NotOwned { .. } => "give it to the user that runs this command, or pull into another folder".into(),
             Self::Damaged { .. } => "fetch it again: countersign pull".into(),
-            Self::File { .. } => "check the path and who owns it; --material names another folder".into(),
+            Self::File { .. } => "check the path and who owns it".into(),
             Self::Pull { source, .. } if source.is::<npm::Error>() => NPM_HINT.into(),
             Self::Publish { source: npm::Error::Public, .. } => {
                 "make it private in the registry; if a version was published, unpublish it and rotate twice".into()

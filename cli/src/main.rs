@@ -15,6 +15,8 @@ mod config_command;
 mod credential_process_command;
 mod device_args;
 mod device_commands;
+#[cfg(test)]
+mod help_tests;
 #[cfg(feature = "operator")]
 mod issue_args;
 #[cfg(feature = "operator")]

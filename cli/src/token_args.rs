@@ -10,8 +10,7 @@ use crate::args::{Broker, Common};
 #[cfg(feature = "operator")]
 use crate::issue_args::TokenIssue;
 
-/// Access tokens: short-lived, good in one network, and to be verified with the broker's public
-/// keys.
+/// Access tokens: short-lived, good in one network, verified with the broker's keys.
 ///
 /// Examples:
 ///   countersign token get --header | curl -H @- https://service.example.com/things

@@ -1,0 +1,115 @@
+//! What every command prints: `transcripts/*.trycmd`, run with a broker, an ssh-agent and AWS in this process.
+//!
+//! A unit test of the command holds the list of them against its commands: `src/help_tests.rs`. `TRYCMD=overwrite` writes anew
+//! what is printed; what truly varies is `[..]` there.
+#![cfg(feature = "operator")]
+#![allow(clippy::unwrap_used)]
+
+mod broker;
+mod ssh_agent;
+
+use std::{env, fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use broker::Broker;
+use pki::{DeviceKey, KeyKind, Subject, SubjectFields};
+use ports::RegistrationTask;
+use ssh_agent::SshAgent;
+
+#[test]
+fn commands_print_what_their_transcripts_say() {
+    let set: Vec<String> = env::vars().map(|(name, _)| name).filter(|name| name.starts_with("COUNTERSIGN_")).collect();
+    assert!(set.is_empty(), "the transcripts are of an environment without {set:?}");
+    let (broker, agent) = (Broker::start(), SshAgent::start());
+    broker.objects.put("ssh-keys/ops.pub", agent.public.as_str());
+    let folder = tempfile::tempdir().unwrap();
+    furnish(folder.path(), &broker);
+    configure(folder.path());
+    // Commands run there. This is the only test of its process.
+    env::set_current_dir(folder.path()).unwrap();
+    let command = Path::new(env!("CARGO_BIN_EXE_countersign"));
+    let cases = trycmd::TestCases::new();
+    cases.register_bin("countersign", command);
+    // A variable of one step is set by `env`: those of all steps go before those of one.
+    for tool in ["bash", "cat", "env", "ls", "sh"] {
+        cases.register_bin(tool, Path::new("/usr/bin").join(tool).as_path());
+    }
+    let path = format!("{}:{}", command.parent().unwrap().display(), env::var("PATH").unwrap());
+    for (name, value) in [
+        ("PATH", path.as_str()),
+        ("HOME", "home"),
+        ("XDG_STATE_HOME", "state"),
+        ("XDG_RUNTIME_DIR", ""),
+        ("SSH_AUTH_SOCK", agent.socket.to_str().unwrap()),
+        ("BROKER", &broker.url),
+        ("FEDERATION", &format!("{}/federation", broker.url)),
+        ("NPM_REGISTRY", &format!("{}/npm", broker.url)),
+        ("NPM_TOKEN", "example"),
+        ("AWS_ENDPOINT_URL", &broker.url),
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "example"),
+        ("AWS_SESSION_TOKEN", ""),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ] {
+        cases.env(name, value);
+    }
+    cases.insert_var("[URL]", broker.url.clone()).unwrap();
+    cases.insert_var("[KEY]", agent.fingerprint.clone()).unwrap();
+    cases.insert_var("[SOCKET]", agent.socket.to_str().unwrap().to_owned()).unwrap();
+    cases.case(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts/*.trycmd"));
+    cases.run();
+}
+
+/// Configurations: of a child, of an agent, and two that are none.
+fn configure(folder: &Path) {
+    let child = r#"
+group = "web"
+runtime = "/run/app"
+
+[items.db]
+secret = "app/db"
+member = "password"
+env = "DB_PASSWORD"
+file = { path = "db-password", mode = "0440", owner = "app:app" }
+
+[items.aws]
+role = "deploy"
+env = "AWS"
+
+[on_change]
+run = ["nginx", "-s", "reload"]
+"#;
+    fs::write(folder.join("countersign.toml"), child).unwrap();
+    fs::write(folder.join("wrong.toml"), "[items.db]\nsecret = \"app/db\"\nenvironment = \"DB\"\n").unwrap();
+    fs::write(folder.join("open.toml"), child).unwrap();
+    fs::set_permissions(folder.join("open.toml"), fs::Permissions::from_mode(0o666)).unwrap();
+}
+
+/// What the transcripts find: material, good and bad, and files for the commands that take some.
+fn furnish(folder: &Path, broker: &Broker) {
+    broker.write_material(&folder.join("origin"));
+    for state in ["state", "open", "damaged"] {
+        broker.write_material(&folder.join(state).join("countersign"));
+    }
+    let manifest = |state: &str| folder.join(state).join("countersign/groups/web/manifest.json");
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(&manifest("open"), 0o666);
+    fs::write(manifest("damaged"), "{}").unwrap();
+    let rows = ["lamp-8", "lamp-9"].map(|name| format!("{{\"ThingName\":\"{name}\"}}\n"));
+    fs::write(folder.join("lamps.jsonl"), rows.concat()).unwrap();
+    let fields = SubjectFields { common_name: Some("lamp-2".into()), ..SubjectFields::default() };
+    let csr = DeviceKey::generate(KeyKind::EcdsaP256).unwrap().csr(&Subject::new(&fields).unwrap()).unwrap();
+    fs::write(folder.join("lamp-2.csr"), csr.to_pem()).unwrap();
+    let task = RegistrationTask {
+        id: "0b4a7d6e".into(),
+        status: "Completed".into(),
+        bucket: "bucket".into(),
+        key: "bulk/bare/0b4a7d6e.jsonl".into(),
+        created_at: 1_790_000_000,
+        modified_at: 1_790_000_060,
+        success_count: 2,
+        failure_count: 0,
+        percentage: 100,
+    };
+    broker.devices.iot.state().tasks.insert(task.id.clone(), task);
+}
