@@ -77,7 +77,7 @@ pub enum ConfigError {
     #[error("on_change takes exactly one of signal, restart = true and run")]
     OnChange,
     /// The command that is run on a change is none.
-    #[error("on_change.run names no command")]
+    #[error("on_change.run is no command")]
     NoCommand,
     /// A variable is inherited that has no name, or is this program's own.
     #[error("child.inherit names no variable, or one that begins with COUNTERSIGN_")]
@@ -142,13 +142,18 @@ impl ConfigError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Unreadable(error) => match &**error {
-                Error::OpenToOthers { path, .. } => format!("chmod go-w {}", path.display()),
-                Error::NotOwned { .. } => "it must belong to root or to the user that runs this".into(),
-                _ => "--config or COUNTERSIGN_CONFIG names the file".into(),
-            },
+            Self::Unreadable(error) => {
+                if let Error::OpenToOthers { path, .. } = &**error {
+                    format!("chmod go-w {}", path.display())
+                } else if matches!(**error, Error::NotOwned { .. }) {
+                    "it must belong to root or to the user that runs this".into()
+                } else {
+                    "--config or COUNTERSIGN_CONFIG names the file; it has 64 KiB at most".into()
+                }
+            }
             Self::Syntax { .. } => {
-                "docs/configuration.md tells what it may say; countersign config schema prints it for editors".into()
+                "docs/configuration.md tells what it may say; countersign config schema prints the same for editors"
+                    .into()
             }
             Self::Item { problem, .. } => problem.hint().into(),
             Self::NothingAsked => "[items.NAME] of the configuration, or --env NAME=secret:ID".into(),

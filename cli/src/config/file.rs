@@ -31,7 +31,7 @@ pub struct ConfigFile {
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(title = "countersign.toml"))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Tables {
     /// The group that this machine belongs to. Absent: that of the only material.
     pub(super) group: Option<Text<Group>>,
@@ -70,7 +70,7 @@ pub(super) struct Tables {
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Refresh"))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct RefreshTable {
     /// How long after it came a secret is asked for again. Credentials and tokens are asked for well before their end.
     #[cfg_attr(test, schemars(extend("default" = "5m")))]
@@ -90,7 +90,7 @@ pub(super) struct RefreshTable {
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "OnChange", extend("minProperties" = 1, "maxProperties" = 1)))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct OnChangeTable {
     /// The child is sent this signal.
     signal: Option<Text<Signal>>,
@@ -106,7 +106,7 @@ pub(super) struct OnChangeTable {
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Child"))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct ChildTable {
     /// How it is asked to end.
     #[cfg_attr(test, schemars(extend("default" = "TERM")))]
@@ -126,7 +126,7 @@ pub(super) struct ChildTable {
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Endpoint"))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct EndpointTable {
     /// Address and port. A loopback address, unless `allow_remote`.
     #[cfg_attr(test, schemars(extend("default" = "127.0.0.1:2773")))]

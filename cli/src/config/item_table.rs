@@ -24,7 +24,7 @@ pub(super) const DEFAULT_KEEP: Duration = Duration::from_secs(24 * 60 * 60);
     },
     "not" = { "required": ["version_id", "version_stage"] },
 )))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table, as { secret = \"app/db\" }")]
 pub(super) struct ItemTable {
     /// The name of a secret of AWS Secrets Manager. Not its ARN.
     #[cfg_attr(test, schemars(regex(pattern = "^(?!.*//)[A-Za-z0-9/_+=.@-]{1,512}$")))]
@@ -66,7 +66,7 @@ pub(super) struct ItemTable {
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "File"))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table, as { path = \"db\" }")]
 pub(super) struct FileTable {
     /// Where it is. A relative path stands below the runtime folder, which is in memory.
     #[cfg_attr(test, schemars(length(min = 1)))]

@@ -126,10 +126,9 @@ impl Config {
     }
 
     fn on_change_names_a_command(&self) -> Result<(), ConfigError> {
-        match &self.on_change {
-            Some(OnChange::Run(command)) if command.first().is_none_or(String::is_empty) => Err(ConfigError::NoCommand),
-            _ => Ok(()),
-        }
+        let Some(OnChange::Run(command)) = &self.on_change else { return Ok(()) };
+        let is_named = command.first().is_some_and(|program| !program.is_empty());
+        if is_named && !command.iter().any(|word| word.contains('\0')) { Ok(()) } else { Err(ConfigError::NoCommand) }
     }
 }
 
