@@ -5,6 +5,32 @@ use countersign::endpoint::Probe;
 
 use crate::{args::Common, needs_args::Needs};
 
+/// Keep what other programs of this machine need fresh: in files, and at an endpoint.
+///
+/// Files are written as their items come, and again when they change. The endpoint gives AWS SDKs
+/// credentials as Amazon ECS does (AWS_CONTAINER_CREDENTIALS_FULL_URI and
+/// AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE), clients of the AWS Secrets Manager Agent secrets, and
+/// Prometheus numbers: see [endpoint] of countersign.toml. The agent begins without the broker, and
+/// /ready tells when all is there. SIGHUP has everything asked for again; SIGTERM ends the agent,
+/// and its files go.
+///
+/// With --once it obtains everything or nothing, writes the files, and ends. They stay: for a
+/// container that prepares another one.
+///
+/// Examples:
+///   countersign agent
+///   countersign agent --config countersign.toml --listen 127.0.0.1:2773
+///   countersign agent --once --file /run/app/db-password=secret:app/db#password
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct RunAgent {
+    /// Obtain everything once, write the files, and end.
+    #[arg(long)]
+    pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) needs: Needs,
+}
+
 /// Ask the running agent how it is: for health checks of images that have no shell.
 ///
 /// It is found by the configuration, as the agent was started with. Exit code 0 where it is, else

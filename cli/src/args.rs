@@ -5,7 +5,7 @@ use countersign::{Group, Origin, PackageName, Profile};
 use url::Url;
 
 use crate::{
-    agent_args::{CredentialProcess, ProbeAgent},
+    agent_args::{CredentialProcess, ProbeAgent, RunAgent},
     config_command::ConfigCommands,
     device_args::Devices,
     token_args::Token,
@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Configure(Configure),
     ConsoleUrl(ConsoleUrl),
     Publish(Publish),
+    Agent(RunAgent),
     Probe(ProbeAgent),
     CredentialProcess(CredentialProcess),
     Token(Token),

@@ -12,6 +12,7 @@ use countersign::{
 };
 
 use crate::{
+    agent_command,
     args::{Args, Command, Common, Configure, ConsoleUrl, Get, Publish, Pull, state_folder},
     config_command, credential_process_command, device_commands, probe_command,
     progress::{self, waiting_for},
@@ -29,6 +30,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Error> {
         Command::ConsoleUrl(console_url) => self::console_url(console_url).await,
         Command::Publish(publish) => self::publish(publish).await,
         Command::Token(Token { command }) => token_commands::run(command).await,
+        Command::Agent(agent) => return agent_command::run(agent).await.map(ExitCode::from),
         Command::Probe(probe) => probe_command::run(probe).await,
         Command::CredentialProcess(asked) => credential_process_command::run(asked).await,
         Command::Device(devices) => device_commands::run(devices.command).await,

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod agent_args;
+mod agent_command;
 mod args;
 #[cfg(feature = "operator")]
 mod ca_args;
@@ -21,7 +22,6 @@ mod help_tests;
 mod issue_args;
 #[cfg(feature = "operator")]
 mod issue_command;
-#[allow(dead_code, reason = "what calls it comes with exec and agent")]
 mod log;
 #[cfg(feature = "operator")]
 mod man_command;

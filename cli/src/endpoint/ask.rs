@@ -26,7 +26,7 @@ use crate::{
 const WITHIN: Duration = Duration::from_secs(5);
 
 /// The largest answer, in bytes: a secret of 64 KiB, each byte of it as JSON's `\u0000`.
-const MAX_ANSWER: u64 = 512 * 1024;
+const MAX_ANSWER: usize = 512 * 1024;
 
 /// The largest file of a token.
 const MAX_TOKEN: usize = 1024;
@@ -163,8 +163,8 @@ async fn get(
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(request.expose().as_bytes()).await?;
         // It never grows: a move would leave a copy behind.
-        let mut bytes = Vec::with_capacity(MAX_ANSWER as usize + 1);
-        let read = stream.take(MAX_ANSWER).read_to_end(&mut bytes).await;
+        let mut bytes = Vec::with_capacity(MAX_ANSWER);
+        let read = stream.take(MAX_ANSWER as u64).read_to_end(&mut bytes).await;
         let bytes = Secret::new(bytes);
         read.map(|_| bytes)
     };

@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     Error,
     config::{EndpointSettings, Source},
+    deliver::RuntimeFolder,
     endpoint::{
         EndpointError,
         freshness::Freshness,
@@ -33,7 +34,7 @@ use crate::{
         token_file::TokenFile,
         unwritten::Unwritten,
     },
-    refresh::Holdings,
+    refresh::{Counts, Holdings, Nudge},
 };
 
 /// How many connections there may be at once. More wait in the kernel.
@@ -73,8 +74,31 @@ pub struct Serving {
 }
 
 impl Endpoint {
-    /// Listens on the address of the settings and writes the token's file. Needs a runtime of tokio's.
-    pub(crate) fn listen(
+    /// Listens on the address of the settings, and writes the token's file. Needs a runtime of tokio's.
+    ///
+    /// # Errors
+    /// [`EndpointError::NotLoopback`], [`EndpointError::Listen`]; [`Error::File`] of the token's.
+    pub fn bind(
+        settings: &EndpointSettings,
+        holdings: Holdings,
+        nudge: Nudge,
+        counts: Counts,
+        runtime: &RuntimeFolder,
+    ) -> Result<Self, Error> {
+        let freshness = Freshness::new(move |item| {
+            let nudge = nudge.clone();
+            Box::pin(async move { nudge.and_wait(Some(&item)).await })
+        });
+        let asked = move || Asked {
+            given: counts.given(),
+            failed: counts.failed(),
+            throttled: counts.throttled(),
+            pulls: counts.pulls(),
+        };
+        Self::listen(settings, &runtime.resolve(&settings.token_file), holdings, freshness, asked)
+    }
+
+    pub(super) fn listen(
         settings: &EndpointSettings,
         token_path: &Path,
         holdings: Holdings,
@@ -149,9 +173,8 @@ impl fmt::Debug for Endpoint {
 /// Where this machine reaches what listens here.
 pub(crate) fn reached_at(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
+        IpAddr::V4(ip) => if ip.is_unspecified() { Ipv4Addr::LOCALHOST } else { ip }.into(),
+        IpAddr::V6(ip) => if ip.is_unspecified() { Ipv6Addr::LOCALHOST } else { ip }.into(),
     };
     SocketAddr::new(ip, address.port())
 }
