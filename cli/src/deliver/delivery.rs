@@ -52,7 +52,7 @@ impl Delivery {
         Self::with_accounts(holdings, runtime, Path::new("/etc"))
     }
 
-    fn with_accounts(holdings: Holdings, runtime: &RuntimeFolder, etc: &Path) -> Result<Self, Error> {
+    pub(super) fn with_accounts(holdings: Holdings, runtime: &RuntimeFolder, etc: &Path) -> Result<Self, Error> {
         let sinks = || holdings.items().iter().filter_map(|item| Some((item, item.file.as_ref()?)));
         let accounts = sinks().any(|(_, sink)| sink.owner.is_some()).then(|| Accounts::read(etc)).transpose()?;
         let files: Result<Vec<_>, Error> = sinks()

@@ -191,3 +191,129 @@ fn is_mounted(folder: &OwnedFd) -> bool {
     let told = rustix::fs::statx(folder, "", AtFlags::EMPTY_PATH, StatxFlags::empty());
     told.is_ok_and(|told| told.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, symlink},
+    };
+
+    use super::*;
+    use crate::deliver::fixture::STRANGER;
+
+    fn open(path: &Path) -> Result<Folder, DeliveryError> {
+        Folder::open(path, Ownership::default(), Mode::RWXU)
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_is_refused_wherever_it_is_on_the_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let (outer, inner) = (folder.path().join("outer"), folder.path().join("outer/inner"));
+        fs::create_dir_all(&inner).unwrap();
+        for (mode, allowed) in [(0o755, true), (0o777, false), (0o757, false), (0o1777, true), (0o700, true)] {
+            set_mode(&outer, mode);
+            for path in [&outer, &inner, &inner.join("new")] {
+                match open(path) {
+                    Ok(_) => assert!(allowed, "{mode:o}"),
+                    Err(DeliveryError::OpenToOthers { path }) => assert!(!allowed && path == outer, "{mode:o}"),
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_group_may_write_where_it_is_this_users_or_that_of_whom_the_file_is_for() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        fs::create_dir(&path).unwrap();
+        set_mode(&path, 0o770);
+        assert!(open(&path).is_ok());
+        chown(&path, None, Some(STRANGER)).unwrap();
+        assert!(matches!(open(&path), Err(DeliveryError::OpenToOthers { .. })));
+        let owner = Ownership { user: None, group: Some(Gid::from_raw(STRANGER)) };
+        assert!(Folder::open(&path, owner, Mode::RWXU).is_ok());
+    }
+
+    #[test]
+    fn a_folder_of_another_user_is_refused_unless_the_file_is_for_him() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        fs::create_dir_all(home.join("mine")).unwrap();
+        chown(&home, Some(STRANGER), None).unwrap();
+        for path in [home.clone(), home.join("mine")] {
+            assert!(matches!(open(&path), Err(DeliveryError::OpenToOthers { path }) if path == home));
+            let owner = Ownership { user: Some(Uid::from_raw(STRANGER)), group: None };
+            assert!(Folder::open(&path, owner, Mode::RWXU).is_ok());
+            let another = Ownership { user: Some(Uid::from_raw(STRANGER + 1)), group: None };
+            assert!(Folder::open(&path, another, Mode::RWXU).is_err());
+        }
+    }
+
+    #[test]
+    fn links_of_this_user_lead_on_and_those_of_others_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("real/inner")).unwrap();
+        symlink("real", at("relative")).unwrap();
+        symlink(at("relative/inner"), at("absolute")).unwrap();
+        symlink("../relative/./inner", at("real/up")).unwrap();
+        symlink("round", at("round")).unwrap();
+        let inode = |folder: &Folder| rustix::fs::fstat(folder).unwrap().st_ino;
+        let inner = fs::metadata(at("real/inner")).unwrap().ino();
+        for path in ["real/inner", "relative/inner", "absolute", "real/up", "relative/up"] {
+            assert_eq!(inode(&open(&at(path)).unwrap()), inner, "{path}");
+        }
+        assert!(matches!(open(&at("round")), Err(DeliveryError::Folder { .. })));
+        fs::write(at("file"), "").unwrap();
+        assert!(matches!(open(&at("file")), Err(DeliveryError::Folder { .. })));
+        assert!(matches!(open(&at("file/x")), Err(DeliveryError::Folder { .. })));
+        if geteuid().is_root() {
+            lchown(at("relative"), Some(STRANGER), None).unwrap();
+            // Not even of whom the file is for: root would follow it.
+            let owner = Ownership { user: Some(Uid::from_raw(STRANGER)), group: None };
+            for path in ["relative/inner", "absolute", "relative/new"] {
+                let refused = Folder::open(&at(path), owner, Mode::RWXU);
+                assert!(
+                    matches!(refused, Err(DeliveryError::ForeignLink { path }) if path == at("relative")),
+                    "{path}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn missing_folders_get_the_mode_whatever_the_umask_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        Folder::open(&path, Ownership::default(), Mode::from_raw_mode(0o711)).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o711, 0o711));
+    }
+
+    #[test]
+    fn the_top_of_a_mount_is_known() {
+        let fd = |path| open(Path::new(path)).unwrap().fd;
+        assert!(is_mounted(&fd("/proc")));
+        assert!(!is_mounted(&fd("/proc/sys")) && !is_mounted(&fd("/etc")));
+    }
+
+    #[test]
+    fn what_is_in_memory_is_known() {
+        assert!(!open(Path::new("/proc")).unwrap().is_in_memory().unwrap());
+        if Path::new("/dev/shm").is_dir() {
+            assert!(open(Path::new("/dev/shm")).unwrap().is_in_memory().unwrap());
+        }
+    }
+}

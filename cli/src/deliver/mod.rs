@@ -3,6 +3,10 @@
 mod accounts;
 mod delivery;
 mod delivery_error;
+#[cfg(test)]
+mod delivery_tests;
+#[cfg(test)]
+mod fixture;
 mod folder;
 pub(crate) mod placed_file;
 mod runtime_folder;

@@ -135,3 +135,187 @@ impl PlacedFile {
         read.map(|_| there.expose() == bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::{PermissionsExt as _, chown, symlink},
+        sync::atomic::{AtomicBool, Ordering},
+        thread,
+    };
+
+    use rustix::fs::{Gid, Uid};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::deliver::fixture::STRANGER;
+
+    fn place(path: &Path) -> PlacedFile {
+        PlacedFile::new(path.to_owned(), FileMode::OWNER_READS, Ownership::default()).unwrap()
+    }
+
+    fn place_for(path: &Path, mode: &str, user: u32, group: u32) -> PlacedFile {
+        let owner = Ownership { user: Some(Uid::from_raw(user)), group: Some(Gid::from_raw(group)) };
+        PlacedFile::new(path.to_owned(), mode.parse().unwrap(), owner).unwrap()
+    }
+
+    fn names(folder: &TempDir) -> Vec<String> {
+        let entries = fs::read_dir(folder.path()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn is_no_file<T: std::fmt::Debug>(result: Result<T, DeliveryError>) -> bool {
+        matches!(result, Err(DeliveryError::NoFile { .. }))
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_opened_nor_replaced_nor_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        fs::write(&target, "theirs").unwrap();
+        let at = |name| folder.path().join(name);
+        symlink(&target, at("link")).unwrap();
+        symlink(at("nothing"), at("dangling")).unwrap();
+        symlink("/dev/null", at("null")).unwrap();
+        fs::create_dir(at("folder")).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        for name in ["link", "dangling", "null", "folder", "pipe", "socket"] {
+            let place = place(&at(name));
+            assert!(is_no_file(place.prepare().map(|_| ())), "{name}");
+            assert!(is_no_file(place.put(b"ours")), "{name}");
+            assert!(is_no_file(place.remove()), "{name}");
+            assert!(at(name).symlink_metadata().is_ok(), "{name}");
+        }
+        assert!(is_no_file(place(Path::new("/dev/null")).put(b"ours")));
+        assert_eq!(fs::read(&target).unwrap(), b"theirs");
+        assert_eq!(names(&folder), ["dangling", "folder", "link", "null", "pipe", "socket", "target"]);
+    }
+
+    #[test]
+    fn another_name_of_the_file_keeps_what_it_had() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, theirs) = (folder.path().join("db"), folder.path().join("theirs"));
+        fs::write(&theirs, "theirs").unwrap();
+        fs::hard_link(&theirs, &ours).unwrap();
+        let place = place(&ours);
+        assert!(place.put(b"one").unwrap());
+        assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
+        fs::hard_link(&ours, folder.path().join("second")).unwrap();
+        assert!(place.put(b"one").unwrap(), "nobody else has a name of it");
+        assert!(!place.put(b"one").unwrap());
+        assert_eq!(fs::metadata(&ours).unwrap().nlink(), 1);
+    }
+
+    #[test]
+    fn a_file_whose_mode_or_owner_was_changed_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let place = place(&path);
+        place.put(b"one").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert!(place.put(b"one").unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o400);
+        if geteuid().is_root() {
+            chown(&path, Some(STRANGER), None).unwrap();
+            assert!(place.put(b"one").unwrap());
+            assert_eq!(fs::metadata(&path).unwrap().uid(), 0);
+        }
+        assert!(!place.put(b"one").unwrap());
+    }
+
+    #[test]
+    fn readers_find_a_whole_file_and_no_temporary_that_they_could_read() {
+        let folder = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).unwrap();
+        let path = folder.path().join("db");
+        let root = geteuid().is_root();
+        let place = if root { place_for(&path, "0444", STRANGER, STRANGER) } else { place(&path) };
+        let contents = [vec![b'a'; 200_000], vec![b'b'; 100_000]];
+        place.put(&contents[1]).unwrap();
+        let done = AtomicBool::new(false);
+        let (mut reads, mut temporaries) = (0, 0);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 0..1000 {
+                    assert!(place.put(&contents[round % 2]).unwrap());
+                }
+                done.store(true, Ordering::Release);
+            });
+            while !done.load(Ordering::Acquire) {
+                let found = fs::read(&path).unwrap();
+                assert!(contents.contains(&found), "{} bytes of {:?}", found.len(), found.first());
+                reads += 1;
+                for entry in fs::read_dir(folder.path()).unwrap().flatten() {
+                    let Ok(metadata) = entry.metadata() else { continue };
+                    if entry.file_name() != "db" {
+                        temporaries += 1;
+                        let closed = metadata.mode() & 0o7777 == 0o600;
+                        // Beside a file that is ready to be renamed.
+                        let ready = metadata.mode() & 0o444 != 0 && (!root || metadata.uid() == STRANGER);
+                        assert!(closed || ready, "{:o} of {}", metadata.mode(), metadata.uid());
+                    }
+                }
+            }
+        });
+        assert!(reads > 10 && temporaries > 0, "{reads} {temporaries}");
+        assert_eq!(names(&folder), ["db"]);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_nothing_and_keeps_what_was_there() {
+        if geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        place(&path).put(b"one").unwrap();
+        let error = place_for(&path, "0400", STRANGER, STRANGER).put(b"two").unwrap_err();
+        assert!(matches!(error, DeliveryError::Write { .. }), "{error:?}");
+        assert_eq!((names(&folder), fs::read(&path).unwrap()), (vec!["db".to_owned()], b"one".to_vec()));
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_is_deleted_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let left = ".countersign-0123456789abcdef.new";
+        let kept = [
+            ".countersign-.new",
+            ".countersign-0123456789abcde.new",
+            ".countersign-0123456789abcdef",
+            ".countersign-0123456789abcdeg.new",
+            "countersign-0123456789abcdef.new",
+            ".tmpAbCdEf",
+        ];
+        for name in kept.iter().chain([&left]) {
+            fs::write(at(name), "").unwrap();
+        }
+        let mut kept = kept.map(str::to_owned).to_vec();
+        fs::create_dir(at(".countersign-1111111111111111.new")).unwrap();
+        symlink(at("x"), at(".countersign-2222222222222222.new")).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, at(".countersign-3333333333333333.new"), FileType::Fifo, Mode::RWXU, 0)
+            .unwrap();
+        kept.extend(["1", "2", "3"].map(|digit| format!(".countersign-{}.new", digit.repeat(16))));
+        let writing = File::create(at(".countersign-4444444444444444.new")).unwrap();
+        writing.lock().unwrap();
+        kept.push(".countersign-4444444444444444.new".to_owned());
+        if geteuid().is_root() {
+            for (digit, user) in [("5", STRANGER), ("6", STRANGER + 1)] {
+                let name = format!(".countersign-{}.new", digit.repeat(16));
+                fs::write(at(&name), "").unwrap();
+                chown(at(&name), Some(user), None).unwrap();
+            }
+            kept.push(".countersign-6666666666666666.new".to_owned());
+        }
+        kept.sort();
+        if geteuid().is_root() {
+            place_for(&at("db"), "0400", STRANGER, STRANGER).prepare().unwrap();
+        } else {
+            place(&at("db")).prepare().unwrap();
+        }
+        assert_eq!(names(&folder), kept);
+    }
+}

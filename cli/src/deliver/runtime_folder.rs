@@ -17,6 +17,8 @@ const NAME: &str = "countersign";
 #[derive(Clone, Debug)]
 pub struct RuntimeFolder {
     path: PathBuf,
+    /// Whether it was made here, or is where it is by default, so that its mode is ours to choose.
+    ours: bool,
 }
 
 impl RuntimeFolder {
@@ -29,8 +31,9 @@ impl RuntimeFolder {
     pub fn new(configured: Option<&Path>) -> Result<Self, Error> {
         let path = configured.map_or_else(default_path, Path::to_owned);
         let path = std::path::absolute(&path).map_err(|source| DeliveryError::Folder { path, source })?;
+        let ours = configured.is_none() || path.symlink_metadata().is_err();
         Folder::open(&path, Ownership::default(), Mode::RWXU)?;
-        Ok(Self { path })
+        Ok(Self { path, ours })
     }
 
     /// The folder.
@@ -45,8 +48,11 @@ impl RuntimeFolder {
         self.path.join(path)
     }
 
-    /// Lets other users pass through to the files below that are theirs.
+    /// Lets other users pass through to the files below that are theirs, unless the folder was there before.
     pub(crate) fn let_pass(&self) -> Result<(), DeliveryError> {
+        if !self.ours {
+            return Ok(());
+        }
         let folder = Folder::open(&self.path, Ownership::default(), Mode::RWXU)?;
         folder.let_pass().map_err(|source| DeliveryError::Folder { path: self.path.clone(), source })
     }
@@ -63,4 +69,58 @@ fn default_path() -> PathBuf {
 fn is_in_memory(path: &Path) -> bool {
     let there = path.is_dir().then(|| Folder::open(path, Ownership::default(), Mode::RWXU));
     matches!(there, Some(Ok(folder)) if folder.is_in_memory().unwrap_or(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
+    };
+
+    use super::*;
+    use crate::deliver::fixture::STRANGER;
+
+    fn is_open(made: Result<RuntimeFolder, Error>) -> bool {
+        matches!(made, Err(Error::Delivery(DeliveryError::OpenToOthers { .. })))
+    }
+
+    #[test]
+    fn it_is_made_and_closed_to_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/run");
+        let runtime = RuntimeFolder::new(Some(&path)).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o700);
+        assert_eq!(runtime.resolve(Path::new("db")), path.join("db"));
+        assert_eq!(runtime.resolve(Path::new("/etc/db")), Path::new("/etc/db"));
+        RuntimeFolder::new(Some(&path)).unwrap();
+    }
+
+    #[test]
+    fn one_that_another_made_first_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        // As /dev/shm is.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o1777)).unwrap();
+        let path = folder.path().join("countersign-1000");
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
+        assert!(is_open(RuntimeFolder::new(Some(&path))));
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        assert!(RuntimeFolder::new(Some(&path)).is_ok());
+        let link = folder.path().join("countersign-1001");
+        symlink("/etc", &link).unwrap();
+        if geteuid().is_root() {
+            chown(&path, Some(STRANGER), None).unwrap();
+            assert!(is_open(RuntimeFolder::new(Some(&path))));
+            std::os::unix::fs::lchown(&link, Some(STRANGER), None).unwrap();
+            let followed = RuntimeFolder::new(Some(&link));
+            assert!(matches!(followed, Err(Error::Delivery(DeliveryError::ForeignLink { .. }))), "{followed:?}");
+        }
+    }
+
+    #[test]
+    fn where_it_is_by_default_is_in_memory() {
+        let path = default_path();
+        assert!(path.ends_with(NAME) || path.starts_with("/dev/shm"), "{path:?}");
+    }
 }

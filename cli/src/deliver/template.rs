@@ -278,3 +278,174 @@ impl fmt::Debug for Items {
         f.write_str("[elided]")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Source,
+        deliver::fixture::{Machine, access_token, credentials, item, name},
+    };
+
+    fn machine() -> Machine {
+        let role = Item { source: Source::Role { alias: "nightly".into(), seconds: None }, ..item("aws") };
+        let token = Item { source: Source::AccessToken, ..item("token") };
+        let machine = Machine::new(vec![item("db"), item("db-2"), role, token]);
+        machine.comes(
+            "db",
+            r#"{"user":"u","pass":"<&\"hunter2'>","port":5432,"huge":18446744073709551615,"list":[1,null,true]}"#,
+        );
+        machine.comes("db-2", "second");
+        machine.comes_as("aws", credentials());
+        machine.comes_as("token", access_token());
+        machine
+    }
+
+    fn read_template(machine: &Machine, text: &str) -> Result<Template, DeliveryError> {
+        Template::read(&machine.given("x.j2", text), machine.holdings.items())
+    }
+
+    fn render(text: &str) -> Result<String, DeliveryError> {
+        let machine = machine();
+        let template = read_template(&machine, text)?;
+        template.render(&name("db"), &machine.holdings).text.map(|mut text| text.take())
+    }
+
+    #[test]
+    fn a_template_makes_text_of_items() {
+        for (template, expected) in [
+            ("{% set db = value | fromjson %}{{ db.user }}:{{ db.pass }}\n", "u:<&\"hunter2'>\n"),
+            ("{{ (value|fromjson).port + 1 }} {{ (value|fromjson).huge }}", "5433 18446744073709551615"),
+            ("{% for x in (value|fromjson).list %}{{ x }},{% endfor %}", "1,None,True,"),
+            ("{{ items['db-2'] }} {{ items.token }}\n\n", "second a.b.c\n\n"),
+            ("{{ items.aws.access_key_id }} {{ items.aws.secret_access_key }}", "ASIAEXAMPLE secret/key"),
+            ("{{ items.aws.session_token }} {{ items.aws.expires_at }}", "session== 1800000900"),
+            ("{{ (value|fromjson).pass | tojson }}", r#""\u003c\u0026\"hunter2\u0027\u003e""#),
+            ("{% for n in items %}{{ n }} {% endfor %}{{ range(2) | join('-') }}", "db db-2 aws token 0-1"),
+            ("{{ (value|fromjson).nothing | default('-') }}", "-"),
+            ("", ""),
+        ] {
+            assert_eq!(render(template).unwrap(), expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn a_template_that_does_not_parse_is_a_fault_of_the_configuration_with_its_line() {
+        for (template, line) in [
+            ("a\n{{ value", 2),
+            ("a\nb\n{% if value %}x", 3),
+            ("{% include 'other' %}", 1),
+            ("\n{% extends 'other' %}", 2),
+            ("{% import 'other' as x %}", 1),
+            ("{% macro x() %}{% endmacro %}", 1),
+        ] {
+            let error = render(template).unwrap_err();
+            assert!(matches!(error, DeliveryError::TemplateSyntax { .. }), "{error:?}");
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().ends_with(&format!(" in line {line}")), "{error}");
+            assert!(error.to_string().contains("/x.j2 does not parse"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_there_is_not_is_told_before_there_are_values() {
+        for (template, unknown) in [
+            ("{{ items.nobody }}", "items.nobody"),
+            ("{{ items.db-2 }}{{ items.d.x }}", "items.d"),
+            ("{{ password }}", "password"),
+            ("{{ debug() }}", "debug"),
+            ("{{ items.nobody | default('') }}", "items.nobody"),
+        ] {
+            let error = render(template).unwrap_err();
+            assert!(matches!(&error, DeliveryError::TemplateUnknown { name, .. } if name == unknown), "{error:?}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn no_error_tells_a_value() {
+        const VALUE: &str = "hunter2";
+        let machine = machine();
+        machine.comes("db", VALUE);
+        machine.comes("db-2", "340282366920938463463374607431768211455");
+        for template in [
+            "{{ value | fromjson }}",
+            "{{ value.x.y }}",
+            "{{ value[value] }}",
+            "{{ items[value] }}",
+            "{{ items[value].x }}",
+            "{{ value() }}",
+            "{{ value.hunter() }}",
+            "{{ value + 1 }}",
+            "{{ -value }}",
+            "{{ value | int }}",
+            "{{ (items['db-2'] | int) * (items['db-2'] | int) }}",
+            "{{ value | nofilter }}",
+            "{{ value is notest }}",
+            "{{ nofunction(value) }}",
+            "{{ value | round }}",
+            "{{ value | join(1, 2, 3) }}",
+            "{{ value | format(1) }}",
+            "{{ '%d' | format(value) }}",
+            "{{ value | sum }}",
+            "{{ range(value) }}",
+            "{{ dict(value) }}",
+            "{{ {value: 1} | attr }}",
+            "{% for a, b in [value] %}{% endfor %}",
+            "{% for a, b in [[value, value, value]] %}{% endfor %}",
+            "{{ value | replace }}",
+            "{{ value | indent(value) }}",
+            "{{ [value] | map(value) }}",
+            "{{ [value] | select(value) }}",
+            "{{ [1] | map(filter=value) }}",
+            "{{ value | default(**{value: 1}) }}",
+            "{{ namespace(value) }}",
+            "{{ value | batch(value) }}",
+            "{{ value | tojson(value) }}",
+            "{{ value ~ items.nothing_here }}",
+        ] {
+            let made = read_template(&machine, template);
+            let made = made.and_then(|template| template.render(&name("db"), &machine.holdings).text);
+            let error = made.err().unwrap_or_else(|| panic!("{template} makes something"));
+            let said = format!("{} {error:?} {error:#?} {}", ports::chain(&error), error.hint());
+            assert!(!said.contains(VALUE) && !said.contains("3402823669"), "{template}: {said}");
+            assert!(!error.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_template_that_would_eat_the_machine_is_stopped() {
+        for template in [
+            "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+            "{% set ns = namespace(x='aaaaaaaaaaaaaaaa') %}{% for a in range(64) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+            "{{ 'aaaaaaaaaaaaaaaa' * 1000000000 }}",
+            "{% for a in range(100000) %}{{ value | fromjson }}{% endfor %}",
+            "{% set ns = namespace(x=[]) %}{% for a in range(100000) %}{% set ns.x = ns.x + [value] %}{% endfor %}",
+            "{{ '%099999999d' | format(1) }}",
+        ] {
+            let error = render(template).unwrap_err();
+            assert!(matches!(error, DeliveryError::TemplateFailed { .. }), "{template}: {error:?}");
+        }
+        let error = render("{{ 'a' * 1048577 }}").unwrap_err();
+        assert!(matches!(error, DeliveryError::TemplateTooLarge { .. }), "{error:?}");
+        assert_eq!(render("{{ 'a' * 1048576 }}").unwrap().len(), 1_048_576);
+        let nested = format!("{{{{ {}1{} }}}}", "(".repeat(20_000), ")".repeat(20_000));
+        assert!(matches!(render(&nested), Err(DeliveryError::TemplateSyntax { .. })));
+    }
+
+    #[test]
+    fn a_template_is_a_small_text_that_others_can_not_write() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let machine = machine();
+        let items = machine.holdings.items();
+        let path = machine.given("t", &"x".repeat(MAX_TEMPLATE_BYTES));
+        assert!(Template::read(&path, items).is_ok());
+        machine.given("t", &"x".repeat(MAX_TEMPLATE_BYTES + 1));
+        assert!(matches!(Template::read(&path, items), Err(DeliveryError::TemplateFile { .. })));
+        std::fs::write(&path, b"\xff").unwrap();
+        assert!(matches!(Template::read(&path, items), Err(DeliveryError::TemplateNotText { .. })));
+        machine.given("t", "x");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(matches!(Template::read(&path, items), Err(DeliveryError::TemplateFile { .. })));
+    }
+}
