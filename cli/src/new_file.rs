@@ -99,8 +99,11 @@ impl<'a> NewFile<'a> {
                 Ok(file) => {
                     let file = Self { folder, name, file: file.into(), renamed: false };
                     // Where locks are not known, sweeping deletes nothing.
-                    let _ = rustix::fs::flock(&file.file, FlockOperation::NonBlockingLockExclusive);
-                    return Ok(file);
+                    let _ = rustix::fs::flock(&file.file, FlockOperation::LockExclusive);
+                    // Swept before it was locked.
+                    if rustix::fs::fstat(&file.file)?.st_nlink > 0 {
+                        return Ok(file);
+                    }
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::{
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::Path,
     process::{Command, Stdio},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -14,6 +15,8 @@ use super::{fixture::*, *};
 use crate::{
     Error,
     config::{FileSink, Item, Source},
+    deliver::folder::Folder,
+    new_file::Ownership,
 };
 
 fn inode(machine: &Machine, name: &str) -> u64 {
@@ -288,4 +291,53 @@ fn a_secret_of_bytes_can_not_be_in_a_template_that_speaks_of_it() {
     assert!(matches!(&error, DeliveryError::TemplateItem { source, .. } if source.0.as_str() == "user"), "{error:?}");
     assert!(!format!("{error:?} {error}").contains("hunter"));
     assert_eq!(machine.read("conf"), "y", "the last good file stays");
+}
+
+#[test]
+fn a_file_on_a_disk_is_warned_about_once_and_one_in_memory_is_not() {
+    if !Path::new("/dev/shm").is_dir() {
+        return;
+    }
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let disk = tempfile::tempdir_in("/var/tmp").unwrap();
+    if Folder::open(disk.path(), Ownership::default(), None).unwrap().is_in_memory().unwrap() {
+        return;
+    }
+    let paths = [memory.path().join("in-memory"), disk.path().join("on-disk")];
+    let machine = Machine::new(vec![item_in_file("a", &paths[0]), item_in_file("b", &paths[1])]);
+    machine.comes("a", "hunter2");
+    machine.comes("b", "hunter2");
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let mut delivery = machine.delivery();
+        for _ in 0..2 {
+            delivery.write(&names(&["a", "b"])).unwrap();
+        }
+        delivery.withdraw_all();
+    });
+    let log = log.text();
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains(paths[1].to_str().unwrap()), "{log}");
+    assert!(log.contains("file withdrawn") && !log.contains("hunter"), "{log}");
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

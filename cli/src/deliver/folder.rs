@@ -44,11 +44,11 @@ struct Trusted {
 }
 
 impl Folder {
-    /// Opens the folder at an absolute path. Those that are missing are made, with this mode.
+    /// Opens the folder at an absolute path. Those that are missing are made where a mode is given, with that mode.
     ///
     /// # Errors
     /// [`DeliveryError::OpenToOthers`], [`DeliveryError::ForeignLink`], [`DeliveryError::Folder`].
-    pub(crate) fn open(path: &Path, owner: Ownership, missing: Mode) -> Result<Self, DeliveryError> {
+    pub(crate) fn open(path: &Path, owner: Ownership, missing: Option<Mode>) -> Result<Self, DeliveryError> {
         let failed = |source: Errno| DeliveryError::Folder { path: path.to_owned(), source: source.into() };
         let trusted = Trusted::new(owner);
         let (mut here, mut folder) = (PathBuf::from("/"), root().map_err(failed)?);
@@ -165,11 +165,11 @@ fn names(path: &Path) -> VecDeque<OsString> {
     path.components().filter_map(name).collect()
 }
 
-fn open_or_make(folder: BorrowedFd<'_>, name: &OsStr, missing: Mode) -> Result<OwnedFd, Errno> {
-    match rustix::fs::openat(folder, name, FOLDER, Mode::empty()) {
-        Err(Errno::NOENT) => {}
-        opened => return opened,
-    }
+fn open_or_make(folder: BorrowedFd<'_>, name: &OsStr, missing: Option<Mode>) -> Result<OwnedFd, Errno> {
+    let missing = match (rustix::fs::openat(folder, name, FOLDER, Mode::empty()), missing) {
+        (Err(Errno::NOENT), Some(mode)) => mode,
+        (opened, _) => return opened,
+    };
     match rustix::fs::mkdirat(folder, name, missing) {
         // Another process was faster; what it made is judged like all that is there.
         Err(Errno::EXIST) => {}
@@ -197,13 +197,14 @@ mod tests {
     use std::{
         fs::{self, Permissions},
         os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, symlink},
+        process::{Command, Stdio},
     };
 
     use super::*;
     use crate::deliver::fixture::STRANGER;
 
     fn open(path: &Path) -> Result<Folder, DeliveryError> {
-        Folder::open(path, Ownership::default(), Mode::RWXU)
+        Folder::open(path, Ownership::default(), Some(Mode::RWXU))
     }
 
     fn set_mode(path: &Path, mode: u32) {
@@ -240,7 +241,7 @@ mod tests {
         chown(&path, None, Some(STRANGER)).unwrap();
         assert!(matches!(open(&path), Err(DeliveryError::OpenToOthers { .. })));
         let owner = Ownership { user: None, group: Some(Gid::from_raw(STRANGER)) };
-        assert!(Folder::open(&path, owner, Mode::RWXU).is_ok());
+        assert!(Folder::open(&path, owner, Some(Mode::RWXU)).is_ok());
     }
 
     #[test]
@@ -255,9 +256,9 @@ mod tests {
         for path in [home.clone(), home.join("mine")] {
             assert!(matches!(open(&path), Err(DeliveryError::OpenToOthers { path }) if path == home));
             let owner = Ownership { user: Some(Uid::from_raw(STRANGER)), group: None };
-            assert!(Folder::open(&path, owner, Mode::RWXU).is_ok());
+            assert!(Folder::open(&path, owner, Some(Mode::RWXU)).is_ok());
             let another = Ownership { user: Some(Uid::from_raw(STRANGER + 1)), group: None };
-            assert!(Folder::open(&path, another, Mode::RWXU).is_err());
+            assert!(Folder::open(&path, another, Some(Mode::RWXU)).is_err());
         }
     }
 
@@ -284,7 +285,7 @@ mod tests {
             // Not even of whom the file is for: root would follow it.
             let owner = Ownership { user: Some(Uid::from_raw(STRANGER)), group: None };
             for path in ["relative/inner", "absolute", "relative/new"] {
-                let refused = Folder::open(&at(path), owner, Mode::RWXU);
+                let refused = Folder::open(&at(path), owner, Some(Mode::RWXU));
                 assert!(
                     matches!(refused, Err(DeliveryError::ForeignLink { path }) if path == at("relative")),
                     "{path}"
@@ -297,7 +298,7 @@ mod tests {
     fn missing_folders_get_the_mode_whatever_the_umask_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b");
-        Folder::open(&path, Ownership::default(), Mode::from_raw_mode(0o711)).unwrap();
+        Folder::open(&path, Ownership::default(), Some(Mode::from_raw_mode(0o711))).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o711, 0o711));
     }
@@ -307,6 +308,32 @@ mod tests {
         let fd = |path| open(Path::new(path)).unwrap().fd;
         assert!(is_mounted(&fd("/proc")));
         assert!(!is_mounted(&fd("/proc/sys")) && !is_mounted(&fd("/etc")));
+    }
+
+    /// What Kubernetes' `emptyDir` is.
+    #[test]
+    fn the_top_of_a_mount_may_be_open_to_others_and_nothing_below() {
+        const MOUNTED: &str = "COUNTERSIGN_TEST_MOUNTED";
+        if let Some(top) = std::env::var_os(MOUNTED).map(PathBuf::from) {
+            let inner = top.join("a");
+            assert_eq!(open(&top).unwrap().shared(), Some(top.as_path()));
+            assert_eq!(open(&inner).unwrap().shared(), Some(top.as_path()));
+            set_mode(&inner, 0o777);
+            assert!(matches!(open(&inner), Err(DeliveryError::OpenToOthers { path }) if path == inner));
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = |command: &str| {
+            let mount = format!("mount -t tmpfs -o mode=0777 none \"${MOUNTED}\" && {command}");
+            let mut unshare = Command::new("unshare");
+            unshare.args(["--mount", "sh", "-ec", &mount, "sh"]).arg(std::env::current_exe().unwrap());
+            unshare.env(MOUNTED, folder.path()).stdout(Stdio::null()).status().is_ok_and(|status| status.success())
+        };
+        // Most containers may not mount.
+        if mounted("true") {
+            let name = std::thread::current().name().unwrap().to_owned();
+            assert!(mounted(&format!("\"$1\" --exact {name}")));
+        }
     }
 
     #[test]

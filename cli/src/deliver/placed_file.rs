@@ -1,7 +1,7 @@
 use std::{
     ffi::OsString,
     fs::File,
-    io::{self, Read as _},
+    io::{self, ErrorKind, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Component, Path, PathBuf},
 };
@@ -88,7 +88,10 @@ impl PlacedFile {
     /// # Errors
     /// As [`Folder::open`], and [`DeliveryError::NoFile`], [`DeliveryError::Delete`].
     pub(crate) fn remove(&self) -> Result<(), DeliveryError> {
-        let folder = self.open_folder()?;
+        let folder = match Folder::open(&self.folder, self.owner, None) {
+            Err(DeliveryError::Folder { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(()),
+            folder => folder?,
+        };
         if !self.there(&folder)? {
             return Ok(());
         }
@@ -100,7 +103,7 @@ impl PlacedFile {
 
     fn open_folder(&self) -> Result<Folder, DeliveryError> {
         let mode = if self.is_for_others() { Mode::RWXU | Mode::XGRP | Mode::XOTH } else { Mode::RWXU };
-        Folder::open(&self.folder, self.owner, mode)
+        Folder::open(&self.folder, self.owner, Some(mode))
     }
 
     /// Whether a file is there. Anything else in its place is an error: a device, a pipe, a folder, and a link, which whoever made
@@ -193,6 +196,14 @@ mod tests {
         assert!(is_no_file(place(Path::new("/dev/null")).put(b"ours")));
         assert_eq!(fs::read(&target).unwrap(), b"theirs");
         assert_eq!(names(&folder), ["dangling", "folder", "link", "null", "pipe", "socket", "target"]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_deleted_without_making_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        place(&folder.path().join("a/b/db")).remove().unwrap();
+        place(&folder.path().join("db")).remove().unwrap();
+        assert!(names(&folder).is_empty());
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl RuntimeFolder {
         let path = configured.map_or_else(default_path, Path::to_owned);
         let path = std::path::absolute(&path).map_err(|source| DeliveryError::Folder { path, source })?;
         let ours = configured.is_none() || path.symlink_metadata().is_err();
-        Folder::open(&path, Ownership::default(), Mode::RWXU)?;
+        Folder::open(&path, Ownership::default(), Some(Mode::RWXU))?;
         Ok(Self { path, ours })
     }
 
@@ -53,7 +53,7 @@ impl RuntimeFolder {
         if !self.ours {
             return Ok(());
         }
-        let folder = Folder::open(&self.path, Ownership::default(), Mode::RWXU)?;
+        let folder = Folder::open(&self.path, Ownership::default(), Some(Mode::RWXU))?;
         folder.let_pass().map_err(|source| DeliveryError::Folder { path: self.path.clone(), source })
     }
 }
@@ -67,8 +67,8 @@ fn default_path() -> PathBuf {
 }
 
 fn is_in_memory(path: &Path) -> bool {
-    let there = path.is_dir().then(|| Folder::open(path, Ownership::default(), Mode::RWXU));
-    matches!(there, Some(Ok(folder)) if folder.is_in_memory().unwrap_or(false))
+    let folder = Folder::open(path, Ownership::default(), None);
+    folder.is_ok_and(|folder| folder.is_in_memory().unwrap_or(false))
 }
 
 #[cfg(test)]

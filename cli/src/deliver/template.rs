@@ -385,7 +385,6 @@ mod tests {
             "{{ nofunction(value) }}",
             "{{ value | round }}",
             "{{ value | join(1, 2, 3) }}",
-            "{{ value | format(1) }}",
             "{{ '%d' | format(value) }}",
             "{{ value | sum }}",
             "{{ range(value) }}",
