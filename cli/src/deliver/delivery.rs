@@ -181,7 +181,8 @@ impl ItemFile {
     fn withdraw(&mut self) {
         self.failed = false;
         match self.place.remove() {
-            Ok(()) => tracing::info!(item = %self.item, path = %self.place.path().display(), "file withdrawn"),
+            Ok(false) => {}
+            Ok(true) => tracing::info!(item = %self.item, path = %self.place.path().display(), "file withdrawn"),
             Err(error) => tracing::error!(item = %self.item, error = chain(&error), "a file was not withdrawn"),
         }
     }

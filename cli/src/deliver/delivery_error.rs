@@ -181,7 +181,7 @@ impl DeliveryError {
                     .into()
             }
             Self::TemplateUnknown { .. } => {
-                "a template speaks of value, its own item, and of items.NAME, the items of the configuration".into()
+                "a template speaks of value, its own item, and of items.NAME or items[\"NAME\"], the others".into()
             }
             Self::TemplateItem { .. } => "let the item go to a file of its own, without a template".into(),
             Self::TemplateFailed { .. } => "check that line of the template against the secret's members".into(),

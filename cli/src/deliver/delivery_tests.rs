@@ -160,6 +160,18 @@ fn a_template_without_one_of_its_items_is_not_written() {
     assert_eq!(machine.read("conf"), "pass u");
 }
 
+#[test]
+fn a_template_that_comes_to_speak_of_what_is_missing_is_written_when_that_comes() {
+    let (machine, mut delivery) = with_template("{% if value == 'x' %}{{ items.user }}{% endif %}");
+    machine.comes("db", "y");
+    delivery.write(&names(&["db"])).unwrap();
+    machine.comes("db", "x");
+    assert!(matches!(error_of(delivery.write(&names(&["db"])).unwrap_err()), DeliveryError::Missing { .. }));
+    machine.comes("user", "u");
+    assert!(delivery.write(&names(&["user"])).unwrap());
+    assert_eq!(machine.read("conf"), "u");
+}
+
 fn with_template(text: &str) -> (Machine, Delivery) {
     let template = tempfile::NamedTempFile::new().unwrap();
     fs::write(template.path(), text).unwrap();

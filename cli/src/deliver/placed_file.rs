@@ -83,20 +83,21 @@ impl PlacedFile {
             .map_err(|source| DeliveryError::Write { path: self.path.clone(), source })
     }
 
-    /// Deletes it. What is no file is left.
+    /// Deletes it; whether it was there. What is no file is left.
     ///
     /// # Errors
     /// As [`Folder::open`], and [`DeliveryError::NoFile`], [`DeliveryError::Delete`].
-    pub(crate) fn remove(&self) -> Result<(), DeliveryError> {
+    pub(crate) fn remove(&self) -> Result<bool, DeliveryError> {
         let folder = match Folder::open(&self.folder, self.owner, None) {
-            Err(DeliveryError::Folder { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(DeliveryError::Folder { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(false),
             folder => folder?,
         };
         if !self.there(&folder)? {
-            return Ok(());
+            return Ok(false);
         }
         match rustix::fs::unlinkat(&folder, &self.name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
             Err(error) => Err(DeliveryError::Delete { path: self.path.clone(), source: error.into() }),
         }
     }
@@ -201,8 +202,9 @@ mod tests {
     #[test]
     fn what_is_not_there_is_deleted_without_making_its_folder() {
         let folder = tempfile::tempdir().unwrap();
-        place(&folder.path().join("a/b/db")).remove().unwrap();
-        place(&folder.path().join("db")).remove().unwrap();
+        for path in ["a/b/db", "db"] {
+            assert!(!place(&folder.path().join(path)).remove().unwrap());
+        }
         assert!(names(&folder).is_empty());
     }
 

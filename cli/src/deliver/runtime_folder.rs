@@ -1,9 +1,13 @@
 use std::{
     env,
+    ffi::OsString,
     path::{Path, PathBuf},
 };
 
-use rustix::{fs::Mode, process::geteuid};
+use rustix::{
+    fs::{Mode, Uid},
+    process::geteuid,
+};
 
 use crate::{
     Error,
@@ -29,7 +33,8 @@ impl RuntimeFolder {
     /// [`DeliveryError::OpenToOthers`] where it, or a folder above it, is another user's or can be written by others;
     /// [`DeliveryError::ForeignLink`], [`DeliveryError::Folder`].
     pub fn new(configured: Option<&Path>) -> Result<Self, Error> {
-        let path = configured.map_or_else(default_path, Path::to_owned);
+        let default = || default_path(env::var_os("XDG_RUNTIME_DIR"), geteuid(), Path::new("/run"));
+        let path = configured.map_or_else(default, Path::to_owned);
         let path = std::path::absolute(&path).map_err(|source| DeliveryError::Folder { path, source })?;
         let ours = configured.is_none() || path.symlink_metadata().is_err();
         Folder::open(&path, Ownership::default(), Some(Mode::RWXU))?;
@@ -58,12 +63,11 @@ impl RuntimeFolder {
     }
 }
 
-fn default_path() -> PathBuf {
-    let session = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
-    let run = || Some(PathBuf::from("/run")).filter(|run| geteuid().is_root() && is_in_memory(run));
-    session
-        .or_else(run)
-        .map_or_else(|| PathBuf::from(format!("/dev/shm/{NAME}-{}", geteuid().as_raw())), |folder| folder.join(NAME))
+fn default_path(session: Option<OsString>, user: Uid, run: &Path) -> PathBuf {
+    let session = session.map(PathBuf::from).filter(|path| path.is_absolute());
+    let run = || (user.is_root() && is_in_memory(run)).then(|| run.to_owned());
+    let shared = || PathBuf::from(format!("/dev/shm/{NAME}-{}", user.as_raw()));
+    session.or_else(run).map_or_else(shared, |folder| folder.join(NAME))
 }
 
 fn is_in_memory(path: &Path) -> bool {
@@ -119,8 +123,21 @@ mod tests {
     }
 
     #[test]
-    fn where_it_is_by_default_is_in_memory() {
-        let path = default_path();
-        assert!(path.ends_with(NAME) || path.starts_with("/dev/shm"), "{path:?}");
+    fn by_default_it_is_the_sessions_or_in_memory() {
+        let path = |session: Option<&str>, user, run| {
+            default_path(session.map(Into::into), Uid::from_raw(user), Path::new(run))
+                .into_os_string()
+                .into_string()
+                .unwrap()
+        };
+        assert_eq!(path(Some("/run/user/1000"), 1000, "/run"), "/run/user/1000/countersign");
+        assert_eq!(path(None, 1000, "/dev/shm"), "/dev/shm/countersign-1000");
+        for no_session in ["", "run"] {
+            assert_eq!(path(Some(no_session), 1000, "/run"), "/dev/shm/countersign-1000");
+        }
+        assert_eq!(path(None, 0, "/dev/shm"), "/dev/shm/countersign");
+        for not_in_memory in ["/proc", "/nowhere"] {
+            assert_eq!(path(None, 0, not_in_memory), "/dev/shm/countersign-0");
+        }
     }
 }
