@@ -142,11 +142,14 @@ impl Trusted {
     fn check(&self, folder: &OwnedFd, path: &Path, shared: &mut Option<PathBuf>) -> Result<(), DeliveryError> {
         let failed = |source: Errno| DeliveryError::Folder { path: path.to_owned(), source: source.into() };
         let stat = rustix::fs::fstat(folder).map_err(failed)?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory if self.holds(&stat) => {}
-            FileType::Directory if is_mounted(folder) => *shared = Some(path.to_owned()),
-            FileType::Directory => return Err(DeliveryError::OpenToOthers { path: path.to_owned() }),
-            _ => return Err(failed(Errno::NOTDIR)),
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            return Err(failed(Errno::NOTDIR));
+        }
+        if !self.holds(&stat) {
+            if !is_mounted(folder) {
+                return Err(DeliveryError::OpenToOthers { path: path.to_owned() });
+            }
+            *shared = Some(path.to_owned());
         }
         Ok(())
     }

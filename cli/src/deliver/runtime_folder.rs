@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::deliver::fixture::STRANGER;
 
-    fn is_open(made: Result<RuntimeFolder, Error>) -> bool {
+    fn is_open(made: &Result<RuntimeFolder, Error>) -> bool {
         matches!(made, Err(Error::Delivery(DeliveryError::OpenToOthers { .. })))
     }
 
@@ -108,14 +108,14 @@ mod tests {
         let path = folder.path().join("countersign-1000");
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
-        assert!(is_open(RuntimeFolder::new(Some(&path))));
+        assert!(is_open(&RuntimeFolder::new(Some(&path))));
         fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         assert!(RuntimeFolder::new(Some(&path)).is_ok());
         let link = folder.path().join("countersign-1001");
         symlink("/etc", &link).unwrap();
         if geteuid().is_root() {
             chown(&path, Some(STRANGER), None).unwrap();
-            assert!(is_open(RuntimeFolder::new(Some(&path))));
+            assert!(is_open(&RuntimeFolder::new(Some(&path))));
             std::os::unix::fs::lchown(&link, Some(STRANGER), None).unwrap();
             let followed = RuntimeFolder::new(Some(&link));
             assert!(matches!(followed, Err(Error::Delivery(DeliveryError::ForeignLink { .. }))), "{followed:?}");
