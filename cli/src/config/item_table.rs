@@ -84,7 +84,8 @@ pub(super) struct FileTable {
 }
 
 impl ItemTable {
-    /// The item of this name. `folder` is what a relative path of a template stands below.
+    /// The item of this name. `folder` is what a relative path of a template stands below. Whether names and paths are well-formed is
+    /// for the rules to say.
     pub(super) fn into_item(self, name: ItemName, folder: &Path) -> Result<Item, InvalidItem> {
         let Self { secret, role, access_token, member, version_id, version_stage, seconds, env, file, stdin, keep } =
             self;
@@ -109,28 +110,26 @@ impl ItemTable {
         if let Some((member, _)) = strange.into_iter().find(|(_, is_there)| *is_there) {
             return Err(InvalidItem::Strange(member));
         }
-        source.check()?;
-        let keep = keep.map_or(DEFAULT_KEEP, |Text(span)| span.duration());
-        if keep.as_secs() == 0 {
-            return Err(InvalidItem::Keep);
-        }
-        let file = file.map(|file| file.into_sink(folder)).transpose()?;
-        Ok(Item { name, source, variable: env.map(|Text(name)| name), file, stdin, keep })
+        Ok(Item {
+            name,
+            source,
+            variable: env.map(Text::into_inner),
+            file: file.map(|file| file.into_sink(folder)),
+            stdin,
+            keep: keep.map_or(DEFAULT_KEEP, |span| span.into_inner().duration()),
+        })
     }
 }
 
 impl FileTable {
-    fn into_sink(self, folder: &Path) -> Result<FileSink, InvalidItem> {
+    fn into_sink(self, folder: &Path) -> FileSink {
         let Self { path, mode, owner, template } = self;
-        if template.as_deref().is_some_and(|template| !is_file_path(template)) {
-            return Err(InvalidItem::TemplatePath);
-        }
-        Ok(FileSink {
+        FileSink {
             path,
-            mode: mode.map_or(FileMode::OWNER_READS, |Text(mode)| mode),
-            owner: owner.map(|Text(owner)| owner),
+            mode: mode.map_or(FileMode::OWNER_READS, Text::into_inner),
+            owner: owner.map(Text::into_inner),
             template: template.map(|template| folder.join(template)),
-        })
+        }
     }
 }
 

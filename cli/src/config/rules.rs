@@ -138,6 +138,10 @@ impl Item {
         if self.variables().iter().any(|variable| variable.starts_with(OWN_VARIABLES)) {
             return Err(InvalidItem::OwnVariable);
         }
+        // A use-by is in whole seconds.
+        if self.keep.as_secs() == 0 {
+            return Err(InvalidItem::Keep);
+        }
         let Some(file) = &self.file else { return Ok(()) };
         if !is_file_path(&file.path) || file.path.components().any(|component| component == Component::ParentDir) {
             return Err(InvalidItem::FilePath);
