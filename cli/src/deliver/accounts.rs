@@ -68,7 +68,8 @@ mod tests {
 
     fn accounts() -> Accounts {
         Accounts {
-            users: b"root:x:0:0:root:/root:/bin/sh\n# no user\napp:x:1000:1001:\xff:/:/bin/false\n42:x:7:7::/:\nbroken:x\nall:x:4294967295:1::/:\n"
+            users: b"root:x:0:0:root:/root:/bin/sh\n# no user\napp:x:1000:1001:\xff:/:/bin/false\n\
+                     42:x:7:7::/:\nbroken:x\nall:x:4294967295:1::/:\n"
                 .to_vec(),
             groups: b"root:x:0:\nstaff:x:50:app,root\napp:x:1001:".to_vec(),
         }

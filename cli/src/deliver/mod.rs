@@ -8,6 +8,7 @@ mod delivery_tests;
 #[cfg(test)]
 mod fixture;
 mod folder;
+mod lent_items;
 pub(crate) mod placed_file;
 mod runtime_folder;
 mod standard_input;

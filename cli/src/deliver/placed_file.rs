@@ -107,8 +107,8 @@ impl PlacedFile {
         Folder::open(&self.folder, self.owner, Some(mode))
     }
 
-    /// Whether a file is there. Anything else in its place is an error: a device, a pipe, a folder, and a link, which whoever made
-    /// it wants kept.
+    /// Whether a file is there. Anything else in its place is an error: a device, a pipe, a folder, and a link, which whoever
+    /// made it wants kept.
     fn there(&self, folder: &Folder) -> Result<bool, DeliveryError> {
         match rustix::fs::statat(folder, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Ok(true),

@@ -1,22 +1,20 @@
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
 };
 
-use minijinja::{
-    AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value,
-    syntax::SyntaxConfig,
-    value::{Enumerator, Object},
-};
-use protocol::{Grant, Secret};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value, syntax::SyntaxConfig};
+use protocol::Secret;
 
 use crate::{
     config::{Item, ItemName},
-    deliver::DeliveryError,
+    deliver::{
+        DeliveryError,
+        lent_items::{Lent, LentItems},
+    },
     material::{Closed, read},
-    refresh::{Holdings, ItemValue},
+    refresh::Holdings,
 };
 
 /// The largest template, in bytes.
@@ -105,13 +103,13 @@ impl Template {
     /// [`DeliveryError::Missing`] where an item that it speaks of is not there, whatever it does about that;
     /// [`DeliveryError::TemplateItem`], [`DeliveryError::TemplateFailed`], [`DeliveryError::TemplateTooLarge`].
     pub(crate) fn render(&self, own: &ItemName, holdings: &Holdings) -> Rendered {
-        let items = Arc::new(Items { holdings: holdings.clone(), lent: Mutex::default() });
+        let lent = LentItems::new(holdings.clone());
         let environment = environment();
         let rendered = environment
             .template_from_str(&self.source)
-            .and_then(|template| template.render(Value::from_object(Root { own: own.clone(), items: items.clone() })))
+            .and_then(|template| template.render(lent.context(own)))
             .map(Secret::new);
-        let Lent { values, missing, not_text } = std::mem::take(&mut *items.lock());
+        let Lent { values, missing, not_text } = lent.taken_back();
         let path = || self.path.clone();
         let text = match (missing, not_text, rendered) {
             (Some(item), _, _) => Err(DeliveryError::Missing { item }),
@@ -183,99 +181,6 @@ fn to_value(json: serde_json::Value) -> Value {
         serde_json::Value::Object(members) => {
             Value::from_pairs(members.into_iter().map(|(name, value)| (name, to_value(value))))
         }
-    }
-}
-
-/// What a template sees: `value` and `items`.
-struct Root {
-    own: ItemName,
-    items: Arc<Items>,
-}
-
-/// The items, each lent when the template first speaks of it, and that is noted.
-struct Items {
-    holdings: Holdings,
-    lent: Mutex<Lent>,
-}
-
-#[derive(Default)]
-struct Lent {
-    values: BTreeMap<ItemName, Option<Value>>,
-    missing: Option<ItemName>,
-    not_text: Option<ItemName>,
-}
-
-impl Items {
-    fn lend(&self, name: &str) -> Option<Value> {
-        let name = &self.holdings.items().iter().find(|item| item.name.as_str() == name)?.name;
-        let mut lent = self.lock();
-        if let Some(value) = lent.values.get(name) {
-            return value.clone();
-        }
-        let value = match self.holdings.value(name) {
-            None => {
-                lent.missing.get_or_insert(name.clone());
-                None
-            }
-            Some(value) => {
-                let value = for_template(&value);
-                if value.is_none() {
-                    lent.not_text.get_or_insert(name.clone());
-                }
-                value
-            }
-        };
-        lent.values.insert(name.clone(), value.clone());
-        value
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Lent> {
-        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn for_template(value: &ItemValue) -> Option<Value> {
-    match value.grant() {
-        Grant::Aws(credentials) => Some(Value::from_pairs([
-            ("access_key_id", Value::from(credentials.access_key_id.as_str())),
-            ("secret_access_key", Value::from(credentials.secret_access_key.expose().as_str())),
-            ("session_token", Value::from(credentials.session_token.expose().as_str())),
-            ("expires_at", Value::from(credentials.expires_at)),
-        ])),
-        Grant::Secret(_) | Grant::AccessToken(_) => str::from_utf8(value.expose()).ok().map(Value::from),
-    }
-}
-
-impl Object for Root {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        match key.as_str()? {
-            "value" => self.items.lend(self.own.as_str()),
-            "items" => Some(Value::from_dyn_object(self.items.clone())),
-            _ => None,
-        }
-    }
-}
-
-impl Object for Items {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.lend(key.as_str()?)
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let names = self.holdings.items().iter().map(|item| Value::from(item.name.as_str()));
-        Enumerator::Values(names.collect())
-    }
-}
-
-impl fmt::Debug for Root {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[elided]")
-    }
-}
-
-impl fmt::Debug for Items {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[elided]")
     }
 }
 
