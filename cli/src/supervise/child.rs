@@ -12,7 +12,6 @@ pub(crate) struct Child {
     group: ProcessGroup,
 }
 
-#[allow(dead_code, reason = "what calls it comes with the supervisor")]
 impl Child {
     pub(crate) const fn new(pid: Pid, group: ProcessGroup) -> Self {
         Self { pid, group }

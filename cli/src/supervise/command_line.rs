@@ -1,13 +1,13 @@
 use std::{
     ffi::{OsStr, OsString},
     fmt,
-    os::{fd::OwnedFd, unix::process::CommandExt as _},
+    os::unix::process::CommandExt as _,
     process::{Command, Stdio},
 };
 
 use rustix::process::Pid;
 
-use crate::supervise::{Child, Environment, SuperviseError};
+use crate::supervise::{Child, Given, Stdin, SuperviseError};
 
 /// A command: a program, by its path or as it is found in the `PATH` that it is given, and its arguments.
 ///
@@ -16,26 +16,6 @@ use crate::supervise::{Child, Environment, SuperviseError};
 pub struct CommandLine {
     program: OsString,
     arguments: Vec<OsString>,
-}
-
-/// Where a process reads from.
-#[derive(Debug)]
-pub enum Stdin {
-    /// Where this process reads from.
-    Inherited,
-    /// Nowhere.
-    Nothing,
-    /// This file.
-    File(OwnedFd),
-}
-
-/// What a process is given at its start.
-#[derive(Debug)]
-pub struct Given {
-    /// Its variables.
-    pub environment: Environment,
-    /// Where it reads from.
-    pub stdin: Stdin,
 }
 
 /// Whose signals a process gets besides its own.

@@ -100,7 +100,6 @@ pub(crate) fn stop() {
 }
 
 /// The operating system's name of a signal.
-#[allow(dead_code, reason = "what calls it comes with the supervisor")]
 pub(crate) const fn number(signal: config::Signal) -> Signal {
     match signal {
         config::Signal::Hup => Signal::HUP,
