@@ -8,6 +8,7 @@ use crate::{
     agent_args::{CredentialProcess, ProbeAgent, RunAgent},
     config_command::ConfigCommands,
     device_args::Devices,
+    exec_command::Exec,
     token_args::Token,
 };
 #[cfg(feature = "operator")]
@@ -26,6 +27,7 @@ use crate::{ca_args::Ca, completions_command::Completions, man_command::Manual};
 ///   6  there is no such thing
 ///   7  the broker cannot be reached or cannot answer
 ///   8  the answer is not the broker's
+/// Of `countersign exec` besides: those of the command that it runs.
 ///
 /// Examples:
 ///   countersign pull --group web --from s3://countersign-bucket
@@ -45,6 +47,7 @@ pub(crate) enum Command {
     Configure(Configure),
     ConsoleUrl(ConsoleUrl),
     Publish(Publish),
+    Exec(Exec),
     Agent(RunAgent),
     Probe(ProbeAgent),
     CredentialProcess(CredentialProcess),

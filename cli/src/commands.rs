@@ -14,7 +14,7 @@ use countersign::{
 use crate::{
     agent_command,
     args::{Args, Command, Common, Configure, ConsoleUrl, Get, Publish, Pull, state_folder},
-    config_command, credential_process_command, device_commands, probe_command,
+    config_command, credential_process_command, device_commands, exec_command, probe_command,
     progress::{self, waiting_for},
     token_args::Token,
     token_commands,
@@ -30,6 +30,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Error> {
         Command::ConsoleUrl(console_url) => self::console_url(console_url).await,
         Command::Publish(publish) => self::publish(publish).await,
         Command::Token(Token { command }) => token_commands::run(command).await,
+        Command::Exec(exec) => return exec_command::run(exec).await.map(ExitCode::from),
         Command::Agent(agent) => return agent_command::run(agent).await.map(ExitCode::from),
         Command::Probe(probe) => probe_command::run(probe).await,
         Command::CredentialProcess(asked) => credential_process_command::run(asked).await,

@@ -52,6 +52,12 @@ impl Delivery {
         Self::with_accounts(holdings, runtime, Path::new("/etc"))
     }
 
+    /// Prepares the delivery to variables and standard input alone: no folder is looked for or made.
+    #[must_use]
+    pub const fn without_files(holdings: Holdings) -> Self {
+        Self { holdings, files: Vec::new() }
+    }
+
     pub(super) fn with_accounts(holdings: Holdings, runtime: &RuntimeFolder, etc: &Path) -> Result<Self, Error> {
         let sinks = || holdings.items().iter().filter_map(|item| Some((item, item.file.as_ref()?)));
         let accounts = sinks().any(|(_, sink)| sink.owner.is_some()).then(|| Accounts::read(etc)).transpose()?;
