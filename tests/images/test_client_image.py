@@ -28,8 +28,8 @@ def files():
     return found
 
 
-def test_the_image_is_smaller_than_8_mb(files):
-    assert sum(file.size for file in files) < 8_000_000
+def test_the_image_is_smaller_than_11_mb(files):
+    assert sum(file.size for file in files) < 11_000_000
 
 
 def test_the_image_holds_the_client_and_its_roots_and_nothing_else(files):
