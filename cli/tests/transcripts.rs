@@ -8,7 +8,7 @@
 mod broker;
 mod ssh_agent;
 
-use std::{env, fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{env, fs, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path};
 
 use broker::Broker;
 use pki::{DeviceKey, KeyKind, Subject, SubjectFields};
@@ -24,6 +24,9 @@ fn commands_print_what_their_transcripts_say() {
     let folder = tempfile::tempdir().unwrap();
     furnish(folder.path(), &broker);
     configure(folder.path());
+    // One for each transcript: they run at once.
+    let agents = [("[ONCE]", "once"), ("[PROBED]", "probed"), ("[ASKED]", "asked")]
+        .map(|(variable, name)| (variable, configure_agent(folder.path(), name)));
     // Commands run there. This is the only test of its process.
     env::set_current_dir(folder.path()).unwrap();
     let command = Path::new(env!("CARGO_BIN_EXE_countersign"));
@@ -52,6 +55,9 @@ fn commands_print_what_their_transcripts_say() {
         ("AWS_EC2_METADATA_DISABLED", "true"),
     ] {
         cases.env(name, value);
+    }
+    for (name, address) in agents {
+        cases.insert_var(name, address).unwrap();
     }
     cases.insert_var("[URL]", broker.url.clone()).unwrap();
     cases.insert_var("[KEY]", agent.fingerprint.clone()).unwrap();
@@ -83,6 +89,34 @@ run = ["nginx", "-s", "reload"]
     fs::write(folder.join("wrong.toml"), "[items.db]\nsecret = \"app/db\"\nenvironment = \"DB\"\n").unwrap();
     fs::write(folder.join("open.toml"), child).unwrap();
     fs::set_permissions(folder.join("open.toml"), fs::Permissions::from_mode(0o666)).unwrap();
+}
+
+/// The configuration of an agent, and where it listens.
+fn configure_agent(folder: &Path, name: &str) -> String {
+    // Free now, and by its number unlikely to be taken until the agent is there.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let text = format!(
+        r#"
+group = "web"
+runtime = "{}/run-{name}"
+
+[items.api-key]
+secret = "app/api-key"
+file = {{ path = "api-key" }}
+
+[items.ci]
+secret = "app/ci/aws"
+
+[items.aws]
+role = "deploy"
+
+[endpoint]
+listen = "{address}"
+"#,
+        folder.display()
+    );
+    fs::write(folder.join(format!("{name}.toml")), text).unwrap();
+    address
 }
 
 /// What the transcripts find: material, good and bad, and files for the commands that take some.
