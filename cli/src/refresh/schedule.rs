@@ -61,16 +61,18 @@ pub(crate) fn use_by(came: Moment, expires_at: Option<u64>, keep: Duration) -> M
 
 /// How long after it came something is asked for again: after half to two thirds of its life, where it has an end; else after the
 /// interval less up to a tenth, or earlier where it is not kept for as long. Never before the shortest interval.
+///
+/// `jitter`, from 0 to 1, is one for all that came together: it is due together again.
 pub(crate) fn refresh_after(
     settings: &RefreshSettings,
     life: Option<Duration>,
     keep: Duration,
-    random: &dyn Random,
+    jitter: f64,
 ) -> Duration {
-    let part = |life: Duration| life / 2 + share(life / 6, random);
+    let part = |life: Duration| life / 2 + (life.min(FAR) / 6).mul_f64(jitter);
     let wait = match life {
         Some(life) => part(life),
-        None => (settings.interval - share(settings.interval / 10, random)).min(part(keep)),
+        None => (settings.interval - (settings.interval.min(FAR) / 10).mul_f64(jitter)).min(part(keep)),
     };
     wait.max(settings.min_interval).max(FIRST_PAUSE)
 }
@@ -88,9 +90,14 @@ pub(crate) fn backoff(failures: u32, asked_for: Duration, longest: Duration, ran
 
 /// A random share of a duration: from nothing to less than all of it.
 pub(crate) fn share(bound: Duration, random: &dyn Random) -> Duration {
+    bound.min(FAR).mul_f64(fraction(random))
+}
+
+/// A random number from 0 to less than 1.
+pub(crate) fn fraction(random: &dyn Random) -> f64 {
     let mut bytes = [0; 4];
     random.fill(&mut bytes);
-    bound.min(FAR).mul_f64(f64::from(u32::from_be_bytes(bytes)) / 2_f64.powi(32))
+    f64::from(u32::from_be_bytes(bytes)) / 2_f64.powi(32)
 }
 
 #[cfg(test)]
@@ -158,18 +165,20 @@ mod tests {
 
         #[test]
         fn what_has_no_end_is_asked_for_again_within_the_last_tenth_of_the_interval(
-            interval in 60..86_400_u64, seed: u64,
+            interval in 60..86_400_u64, jitter in 0.0..1.0_f64,
         ) {
-            let wait = refresh_after(&settings(interval, 30), None, Duration::MAX, &Chance::new(seed));
+            let wait = refresh_after(&settings(interval, 30), None, Duration::MAX, jitter);
             let interval = Duration::from_secs(interval);
             prop_assert!(wait <= interval && wait >= interval * 9 / 10, "{wait:?}");
         }
 
         #[test]
-        fn what_ends_is_asked_for_again_between_half_and_two_thirds_of_its_life(life in 60..100_000_u64, seed: u64) {
+        fn what_ends_is_asked_for_again_between_half_and_two_thirds_of_its_life(
+            life in 60..100_000_u64, jitter in 0.0..1.0_f64,
+        ) {
             let life = Duration::from_secs(life);
             for (its_own, keep) in [(Some(life), Duration::MAX), (None, life)] {
-                let wait = refresh_after(&settings(1_000_000, 30), its_own, keep, &Chance::new(seed));
+                let wait = refresh_after(&settings(1_000_000, 30), its_own, keep, jitter);
                 prop_assert!(wait >= life / 2 && wait <= life * 2 / 3, "{wait:?}");
             }
         }
@@ -177,11 +186,11 @@ mod tests {
         #[test]
         fn nothing_is_asked_for_again_before_the_shortest_interval(
             life in prop::option::of(0..1_000_u64), keep in 0..1_000_u64, interval in 0..100_u64, least in 0..100_u64,
-            seed: u64,
+            jitter in 0.0..1.0_f64,
         ) {
             let keep = Duration::from_secs(keep);
             let settings = settings(interval, least);
-            let wait = refresh_after(&settings, life.map(Duration::from_secs), keep, &Chance::new(seed));
+            let wait = refresh_after(&settings, life.map(Duration::from_secs), keep, jitter);
             prop_assert!(wait >= settings.min_interval && wait >= SECOND);
         }
     }

@@ -13,7 +13,7 @@ use super::{
     nudge::Nudged,
     refresher::Start,
     rounds::{Outcome, Rounds},
-    schedule::{Moment, refresh_after, share, use_by},
+    schedule::{Moment, fraction, refresh_after, share, use_by},
     wanted::{Wanted, life, make, whole},
 };
 use crate::Error;
@@ -48,7 +48,8 @@ impl<E: Exchange> Upkeep<E> {
         let all = refresher.wants.len();
         let rounds = match refresher.start {
             Start::Given(start) => {
-                let due = |wanted| start.after(first_refresh_after(&refresher, wanted, start));
+                let jitter = fraction(random);
+                let due = |wanted| start.after(first_refresh_after(&refresher, wanted, start, jitter));
                 Rounds::new(settings, refresher.wants.iter().map(due), Some(start.steady))
             }
             Start::Failed => Rounds::new(settings, vec![now; all], None),
@@ -134,8 +135,9 @@ impl<E: Exchange> Upkeep<E> {
                 self.refresher.count(&outcome);
                 match outcome {
                     Ok(grants) => {
+                        let jitter = fraction(&*self.refresher.random);
                         for (want, grant) in batch.iter().zip(grants) {
-                            self.given(*want, &Arc::new(grant), asked);
+                            self.given(*want, &Arc::new(grant), asked, jitter);
                         }
                     }
                     Err(failure) => self.failed(&batch, &failure),
@@ -145,8 +147,8 @@ impl<E: Exchange> Upkeep<E> {
         }
     }
 
-    fn given(&mut self, want: usize, grant: &Arc<Grant>, asked: Moment) {
-        let Refresher { holdings, settings, random, wants, .. } = &self.refresher;
+    fn given(&mut self, want: usize, grant: &Arc<Grant>, asked: Moment, jitter: f64) {
+        let Refresher { holdings, settings, wants, .. } = &self.refresher;
         let mut its_life = None;
         for item in &wants[want].items {
             let value = match make(item, grant, asked) {
@@ -167,7 +169,7 @@ impl<E: Exchange> Upkeep<E> {
             let use_by = use_by(asked, value.expires_at(), item.keep);
             holdings.update(&item.name, |state| state.take(Arc::new(value), asked, use_by));
         }
-        let wait = refresh_after(settings, its_life, wants[want].keep(), &**random);
+        let wait = refresh_after(settings, its_life, wants[want].keep(), jitter);
         self.rounds.given(want, asked, wait);
     }
 
@@ -227,14 +229,18 @@ impl<E: Exchange> Upkeep<E> {
     }
 }
 
-/// The first time after a start a secret is due anywhere in its interval: a fleet that started at once does not come again at
-/// once.
-fn first_refresh_after<E>(refresher: &Refresher<E>, wanted: &Wanted, start: Moment) -> Duration {
-    let Refresher { holdings, settings, random, .. } = refresher;
+/// The first time after a start what has no end is due at a time of its interval that is each client's own: a fleet that started
+/// at once does not come again at once.
+fn first_refresh_after<E>(refresher: &Refresher<E>, wanted: &Wanted, start: Moment, jitter: f64) -> Duration {
+    let Refresher { holdings, settings, .. } = refresher;
     let value = wanted.items.first().and_then(|item| holdings.state(&item.name).value);
     let life = value.and_then(|value| life(&value, start));
-    let wait = refresh_after(settings, life, wanted.keep(), &**random);
-    if life.is_some() { wait } else { share(wait, &**random).max(settings.min_interval) }
+    let wait = refresh_after(settings, life, wanted.keep(), jitter);
+    if life.is_some() {
+        return wait;
+    }
+    let least = settings.min_interval.min(wait);
+    least + (wait - least).mul_f64(jitter)
 }
 
 async fn arrival(flight: &mut Option<Flight>) -> Landed {
