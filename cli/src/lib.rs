@@ -28,6 +28,8 @@ mod ca_files;
 mod ca_registration;
 mod certificate_file;
 mod client;
+#[cfg(test)]
+mod client_tests;
 pub mod config;
 mod console;
 mod credential_process;
