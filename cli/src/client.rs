@@ -285,13 +285,16 @@ impl Exchange for Client {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let may_pass = match &error {
-            Error::Unavailable { status: 429, .. } => return Self::Throttled { error, retry_after: None },
-            Error::Unavailable { .. } | Error::Unreachable { .. } | Error::TimedOut => true,
-            Error::Pull { source, .. } => may_pass(&**source),
-            _ => false,
-        };
-        if may_pass { Self::Unavailable { error, retry_after: None } } else { Self::ForGood(error) }
+        if matches!(error, Error::Unavailable { status: 429, .. }) {
+            return Self::Throttled { error, retry_after: None };
+        }
+        let of_the_broker = matches!(error, Error::Unavailable { .. } | Error::Unreachable { .. } | Error::TimedOut);
+        let of_the_origin = matches!(&error, Error::Pull { source, .. } if may_pass(&**source));
+        if of_the_broker || of_the_origin {
+            Self::Unavailable { error, retry_after: None }
+        } else {
+            Self::ForGood(error)
+        }
     }
 }
 

@@ -244,7 +244,7 @@ async fn each_failure_is_told_after_one_try() {
         world.script([planned]);
         match once(&client, &["a"]).await {
             Err(Failure::Throttled { retry_after, .. }) => {
-                assert_eq!((throttles, waits), (true, retry_after), "{code}")
+                assert_eq!((throttles, waits), (true, retry_after), "{code}");
             }
             Err(Failure::Unavailable { retry_after, .. }) => {
                 assert_eq!((throttles, waits), (false, retry_after), "{code}");
@@ -315,9 +315,7 @@ async fn an_origin_that_lags_behind_or_a_broker_that_does_changes_nothing() {
     world.rotate();
     assert!(!client.follow_rotation().await.unwrap(), "what another process put here is newer than the origin's");
     assert_eq!((world.generation(), client.pulls()), (2, 0));
-    let mut state = world.broker.state.lock().unwrap();
-    state.current.as_mut().unwrap().1.generation = 1;
-    drop(state);
+    world.broker.state.lock().unwrap().current.as_mut().unwrap().1.generation = 1;
     assert!(!client.follow_rotation().await.unwrap());
     assert_eq!((world.generation(), client.pulls()), (2, 0));
 }

@@ -182,13 +182,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// The same, after this many tries.
-    pub(crate) fn after_tries(self, tries: u32) -> Self {
-        match self {
-            Self::Unavailable { status, .. } => Self::Unavailable { status, tries },
-            Self::Unreachable { source, .. } => Self::Unreachable { tries, source },
-            other => other,
+    /// The same, after so many tries.
+    pub(crate) fn after_tries(mut self, all: u32) -> Self {
+        if let Self::Unavailable { tries, .. } | Self::Unreachable { tries, .. } = &mut self {
+            *tries = all;
         }
+        self
     }
 }
 

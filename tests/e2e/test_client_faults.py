@@ -44,6 +44,21 @@ def test_throttling_and_server_errors_are_tried_again_with_a_new_request(cli, st
     assert len(received) == len(set(received)) == 4
 
 
+def test_a_wait_that_the_broker_asks_for_is_waited_in_full_and_one_past_the_timeout_ends_at_once(cli, stack):
+    cli.pull()
+    in_seven_seconds = {"Retry-After": email.utils.formatdate(time.time() + 7, usegmt=True)}
+    with broker([(429, in_seven_seconds, "{}")], stack) as (url, received):
+        began = time.monotonic()
+        done = cli.run("get", "app/db", "--url", url)
+    assert done.returncode == 0 and len(received) == 2, done.stderr
+    assert time.monotonic() - began >= 5.5, "longer than the pauses of its own would be"
+    with broker([(429, {"Retry-After": "60"}, "{}")], stack) as (url, received):
+        began = time.monotonic()
+        done = cli.run("get", "app/db", "--url", url)
+    assert done.returncode == 7 and "asks to wait for 60 s" in done.stderr.decode()
+    assert len(received) == 1 and time.monotonic() - began < 5
+
+
 def test_it_gives_up_after_five_tries(cli, stack):
     cli.pull()
     with broker([(503, {}, "{}")] * 9, stack) as (url, received):

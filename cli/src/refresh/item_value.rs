@@ -89,10 +89,113 @@ impl ItemValue {
 }
 
 fn pick(json: &[u8], member: &Member) -> Result<Secret<Vec<u8>>, NotTheItem> {
-    let value: Value = serde_json::from_slice(json).map_err(|_| NotTheItem::NotJson)?;
-    match member.find(&value) {
+    let value = Wiped(serde_json::from_slice(json).map_err(|_| NotTheItem::NotJson)?);
+    match member.find(&value.0) {
         None | Some(Value::Null) => Err(NotTheItem::NoMember),
         Some(Value::String(text)) => Ok(Secret::new(text.as_bytes().to_vec())),
         Some(other) => Ok(Secret::new(other.to_string().into_bytes())),
+    }
+}
+
+/// JSON whose texts are wiped when it is dropped. Not wiped: numbers, names, and what the parser kept of texts with escapes.
+struct Wiped(Value);
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => drop(Secret::new(std::mem::take(text))),
+        Value::Array(values) => values.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{AwsCredentials, SecretGrant, SecretValue};
+
+    use super::*;
+
+    fn secret(version: &str, value: &str) -> Arc<Grant> {
+        Arc::new(Grant::Secret(SecretGrant {
+            id: "app/db".into(),
+            version_id: version.into(),
+            version_stages: Vec::new(),
+            value: SecretValue::Text(Secret::new(value.into())),
+        }))
+    }
+
+    fn source(member: Option<&str>) -> Source {
+        let member = member.map(Member::new);
+        Source::Secret { id: "app/db".into(), version_id: None, version_stage: None, member }
+    }
+
+    const JSON: &str =
+        r#"{"text":"a\nb","number":5432,"flag":true,"none":null,"in":{"deep":["x",{"er":"y"}]},"/":"slash"}"#;
+
+    #[test]
+    fn a_member_is_text_or_its_json() {
+        for (member, expected) in [
+            ("text", Ok("a\nb")),
+            ("number", Ok("5432")),
+            ("flag", Ok("true")),
+            ("in", Ok(r#"{"deep":["x",{"er":"y"}]}"#)),
+            ("/in/deep/1/er", Ok("y")),
+            ("/in/deep/0", Ok("x")),
+            ("/~1", Ok("slash")),
+            ("none", Err(NotTheItem::NoMember)),
+            ("absent", Err(NotTheItem::NoMember)),
+            ("/in/deep/7", Err(NotTheItem::NoMember)),
+        ] {
+            let made = ItemValue::new(&source(Some(member)), secret("1", JSON));
+            let made = made.map(|value| String::from_utf8(value.expose().to_vec()).unwrap());
+            assert_eq!(made, expected.map(str::to_owned), "{member}");
+        }
+        let whole = ItemValue::new(&source(None), secret("1", "no json")).unwrap();
+        assert_eq!(whole.expose(), b"no json");
+        let member = ItemValue::new(&source(Some("a")), secret("1", "no json"));
+        assert_eq!(member.unwrap_err(), NotTheItem::NotJson);
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_not_the_item() {
+        let credentials = Arc::new(Grant::Aws(AwsCredentials {
+            role: "nightly".into(),
+            access_key_id: "AKIA".into(),
+            secret_access_key: Secret::new("secret".into()),
+            session_token: Secret::new("session".into()),
+            expires_at: 7,
+        }));
+        assert_eq!(ItemValue::new(&source(None), credentials).unwrap_err(), NotTheItem::AnotherGrant);
+        assert_eq!(ItemValue::new(&Source::AccessToken, secret("1", "a")).unwrap_err(), NotTheItem::AnotherGrant);
+    }
+
+    #[test]
+    fn values_are_the_same_by_their_version_or_their_bytes() {
+        let value = |version, value, member| ItemValue::new(&source(member), secret(version, value)).unwrap();
+        assert!(value("1", "a", None).is_same(&value("1", "a", None)));
+        assert!(value("1", "a", None).is_same(&value("2", "a", None)));
+        assert!(!value("1", "a", None).is_same(&value("2", "b", None)));
+        let (one, two) = (r#"{"a":"x","b":"y"}"#, r#"{"a":"x","b":"z"}"#);
+        assert!(value("1", one, Some("a")).is_same(&value("2", two, Some("a"))));
+        assert!(!value("1", one, Some("b")).is_same(&value("2", two, Some("b"))));
+    }
+
+    #[test]
+    fn debug_tells_no_value() {
+        let value = ItemValue::new(&source(Some("text")), secret("1", r#"{"text":"hunter2"}"#)).unwrap();
+        assert!(!format!("{value:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_was_parsed_is_wiped() {
+        let mut value: Value = serde_json::from_str(JSON).unwrap();
+        wipe(&mut value);
+        assert!(!value.to_string().contains("slash") && !value.to_string().contains("a\nb"));
     }
 }

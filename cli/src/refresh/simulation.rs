@@ -237,7 +237,7 @@ impl Exchange for Broker {
         world.follows += 1;
         match world.mood {
             Mood::Gives => Ok(std::mem::take(&mut world.newer_generation)),
-            _ => Err(Error::TimedOut),
+            Mood::Throttles(_) | Mood::Unavailable | Mood::Refuses | Mood::Hangs => Err(Error::TimedOut),
         }
     }
 }
