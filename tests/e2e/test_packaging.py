@@ -256,7 +256,7 @@ def test_the_image_starts_the_client_with_a_configuration_that_holds(tmp_path):
 @pytest.mark.parametrize("path", UNITS, ids=name_of)
 def test_units_start_the_client_as_it_wants_to_be_started(path, tmp_path):
     commands = [value for key, value in unit(path) if key.startswith("Exec")]
-    lines = [found for value in commands for found in re.findall(r"/usr/local/bin/countersign [^>;']+", value)]
+    lines = [found for value in commands for found in re.findall(r"/usr/local/bin/countersign .+?(?= 2>|[;']|$)", value)]
     assert lines
     for line in lines:
         parses(shlex.split(line))
