@@ -20,7 +20,7 @@ pub(crate) struct ConfigCommands {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    Check(ConfigCheck),
+    Check(Box<ConfigCheck>),
     Schema(ConfigSchema),
 }
 
