@@ -3,7 +3,7 @@ use rustix::{
     process::{Pid, Signal, kill_process, kill_process_group},
 };
 
-use crate::supervise::ProcessGroup;
+use crate::supervise::{ProcessGroup, signal_masks::SignalMasks};
 
 /// A process that was started here and has not been waited for, so that its PID is no other's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,13 @@ impl Child {
     /// Sends it a signal, and to no other process.
     pub(crate) fn signal(self, signal: Signal) {
         tell(kill_process(self.pid, signal), signal);
+    }
+
+    /// Whether the signal would end it: it does nothing about it, or not yet.
+    pub(crate) fn would_end_by(self, signal: Signal) -> bool {
+        // By itself `WINCH` does nothing.
+        let masks = SignalMasks::of(Some(self.pid));
+        signal != Signal::WINCH && masks.is_some_and(|masks| masks.leaves_to_the_system(signal))
     }
 
     /// Ends it at once, and what it started; on a terminal, whose group is this process's own, it alone.

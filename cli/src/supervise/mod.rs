@@ -11,6 +11,7 @@ mod memory;
 mod reaper;
 #[cfg(test)]
 mod restart_tests;
+mod signal_masks;
 mod signals;
 #[cfg(test)]
 mod stub;

@@ -186,6 +186,23 @@ fn a_child_may_be_told_by_a_signal() {
 }
 
 #[test]
+fn a_signal_that_would_end_the_child_waits_until_it_does_not() {
+    let script = format!("echo began >> log; until [ -e allowed ]; do sleep 0.02; done; {TOLD}");
+    let items = vec![StubItem::file("conf")];
+    let mut stub = Order { on_change: "signal:HUP".into(), items, ..Order::sh(&script) }.start();
+    stub.until("log", "began\n");
+    stub.change("conf", "two");
+    stub.until("conf", "two");
+    stub.settle();
+    assert!(!stub.has_ended());
+    stub.touch("allowed");
+    stub.until("log", "told\n");
+    stub.touch("over");
+    assert_eq!(stub.code(), 0);
+    assert_eq!(lines(&stub, "log").iter().filter(|line| *line == "told").count(), 1);
+}
+
+#[test]
 fn who_sees_no_change_is_not_told() {
     let unseen = StubItem { name: "unseen".into(), ..StubItem::default() };
     let items = vec![StubItem::file("conf"), unseen];

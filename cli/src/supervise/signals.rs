@@ -1,5 +1,4 @@
 use std::{
-    fs,
     future::poll_fn,
     io::stdin,
     task::{Context, Poll},
@@ -14,7 +13,7 @@ use tokio::signal::unix::{self, SignalKind, signal};
 
 use crate::{
     config,
-    supervise::{SuperviseError, end::code_of},
+    supervise::{SuperviseError, end::code_of, signal_masks::SignalMasks},
 };
 
 /// What is passed on to a child.
@@ -41,10 +40,9 @@ impl Signals {
     pub fn listen() -> Result<Self, SuperviseError> {
         let on_terminal = is_on_terminal();
         let job_control = if on_terminal { &[][..] } else { &JOB_CONTROL };
-        let ignored = ignored();
-        let is_ignored = |signal: &Signal| ignored >> (signal.as_raw() - 1) & 1 == 1;
+        let masks = SignalMasks::of(None).unwrap_or_default();
         let listen = |number: &Signal| Ok((*number, signal(SignalKind::from_raw(number.as_raw()))?));
-        let wanted = PASSED_ON.iter().chain(job_control).filter(|signal| !is_ignored(signal));
+        let wanted = PASSED_ON.iter().chain(job_control).filter(|signal| !masks.ignores(**signal));
         let streams = wanted.map(listen).collect::<Result<_, _>>().map_err(SuperviseError::Signals)?;
         Ok(Self { streams, on_terminal })
     }
@@ -116,26 +114,4 @@ pub(crate) const fn number(signal: config::Signal) -> Signal {
 fn is_on_terminal() -> bool {
     // `OPNOTSUPP`: it is, and its foreground group is of another PID namespace.
     matches!(tcgetpgrp(stdin()), Ok(_) | Err(Errno::OPNOTSUPP))
-}
-
-/// The signals that this process ignores, the lowest bit for signal 1; none where there is no `/proc`.
-fn ignored() -> u64 {
-    fs::read_to_string("/proc/self/status").map(|status| ignored_in(&status)).unwrap_or_default()
-}
-
-fn ignored_in(status: &str) -> u64 {
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_ignored_is_read_from_the_status() {
-        assert_eq!(ignored_in("Name:\tx\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000001001\nSigCgt:\t2\n"), 0x1001);
-        assert_eq!(ignored_in(""), 0);
-        assert_eq!(ignored_in("SigIgn:\tx\n"), 0);
-    }
 }

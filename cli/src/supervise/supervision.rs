@@ -1,4 +1,4 @@
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, time::Duration};
 
 use ports::chain;
 use rustix::process::{Pid, Signal};
@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// How long after a child could not be told by a signal it is looked whether it can.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// A supervisor and its child.
 pub(crate) struct Supervision<'a> {
     supervisor: &'a mut Supervisor,
@@ -26,6 +29,8 @@ pub(crate) struct Supervision<'a> {
     is_ending: bool,
     /// Whether the child was to be started anew with what is there now, and has not been.
     restart_is_due: bool,
+    /// When it is looked again whether the child can be told by a signal.
+    tell_again_at: Option<Instant>,
 }
 
 /// How the child stands.
@@ -50,6 +55,7 @@ enum Happening {
     Event(Event),
     GraceIsOver,
     WriteAgain,
+    TellAgain,
 }
 
 /// Whether it goes on, or how it ends.
@@ -65,7 +71,7 @@ impl<'a> Supervision<'a> {
             Some(OnChange::Signal(_) | OnChange::Restart) | None => None,
         };
         let stage = Stage::Runs(start_child(&supervisor.line, supervisor.given()?, group)?);
-        Ok(Self { supervisor, group, stage, hook, is_ending: false, restart_is_due: false })
+        Ok(Self { supervisor, group, stage, hook, is_ending: false, restart_is_due: false, tell_again_at: None })
     }
 
     pub(crate) async fn run(mut self, mut reaper: Reaper) -> Result<u8, Error> {
@@ -78,6 +84,7 @@ impl<'a> Supervision<'a> {
                 Happening::Event(Event::Ended(names)) => self.past_use_by(&names),
                 Happening::GraceIsOver => self.kill(),
                 Happening::WriteAgain => self.changed(&[]),
+                Happening::TellAgain => self.tell_again(),
             };
             if let ControlFlow::Break(result) = flow {
                 break result;
@@ -97,6 +104,7 @@ impl<'a> Supervision<'a> {
             Some(event) = self.supervisor.events.recv() => Happening::Event(event),
             () = at(kill_at) => Happening::GraceIsOver,
             () = self.supervisor.files.again() => Happening::WriteAgain,
+            () = at(self.tell_again_at) => Happening::TellAgain,
         }
     }
 
@@ -176,13 +184,37 @@ impl<'a> Supervision<'a> {
         let supervisor = &*self.supervisor;
         match (&supervisor.on_change, &self.stage, &mut self.hook) {
             (Some(OnChange::Signal(signal)), Stage::Runs(child), _) => {
-                tracing::info!(signal = signal.name(), "the command is told of a change");
-                child.signal(number(*signal));
+                if child.would_end_by(number(*signal)) {
+                    let signal = signal.name();
+                    tracing::warn!(
+                        signal,
+                        "the command is not told of a change before it does something about the signal"
+                    );
+                    self.tell_again_at = Some(Instant::now() + TELL_AGAIN_AFTER);
+                } else {
+                    tracing::info!(signal = signal.name(), "the command is told of a change");
+                    child.signal(number(*signal));
+                    self.tell_again_at = None;
+                }
             }
             (Some(OnChange::Run(_)), _, Some(hook)) => hook.changed(|| supervisor.variables()),
             (Some(OnChange::Restart), ..) => self.restart_is_due = true,
             (Some(OnChange::Signal(_) | OnChange::Run(_)) | None, ..) => {}
         }
+    }
+
+    /// Looks again whether the child, which was just begun, does something about the signal that tells it of a change.
+    fn tell_again(&mut self) -> Flow {
+        match (&self.supervisor.on_change, &self.stage) {
+            (Some(OnChange::Signal(signal)), Stage::Runs(child)) if child.would_end_by(number(*signal)) => {
+                self.tell_again_at = Some(Instant::now() + TELL_AGAIN_AFTER);
+            }
+            _ => {
+                self.tell_again_at = None;
+                self.tell();
+            }
+        }
+        GOES_ON
     }
 
     /// Goes on with a restart that is due as far as it can be gone.
@@ -266,7 +298,7 @@ impl<'a> Supervision<'a> {
 
 fn start_child(line: &CommandLine, given: Given, group: ProcessGroup) -> Result<Child, SuperviseError> {
     let child = line.start(given, group)?;
-    tracing::info!(pid = child.pid().as_raw_pid(), "the command is started");
+    tracing::info!(program = %line.program().display(), pid = child.pid().as_raw_pid(), "the command is started");
     Ok(child)
 }
 
