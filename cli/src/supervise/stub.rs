@@ -19,7 +19,7 @@ use std::{
 
 use ports::Clock;
 use protocol::{Grant, Secret, SecretGrant, SecretValue};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{DumpableBehavior, Pid, Signal, dumpable_behavior, kill_process};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::{runtime::Builder, sync::mpsc};
@@ -264,6 +264,7 @@ fn stub() {
 
 async fn act(order: Order) -> Result<u8, crate::Error> {
     hide_memory()?;
+    assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
     let mut signals = Signals::listen()?;
     let folder = env::current_dir().unwrap();
     let items: Vec<Item> = order.items.iter().map(|item| item.item(&folder)).collect();
