@@ -1,20 +1,17 @@
-use std::{collections::BTreeSet, env, ops::ControlFlow, sync::Arc, time::Duration};
+use std::{env, ops::ControlFlow, sync::Arc};
 
 use countersign::{
     Error,
     config::{Config, ItemName, OnChange},
     deliver::{Delivery, RuntimeFolder},
-    endpoint::{Endpoint, Unwritten},
+    endpoint::Endpoint,
     refresh::{Event, Holdings, Nudge, Refresher},
-    supervise::{CommandLine, Environment, Hook, ProcessGroup, Reaper, Signals, hide_memory},
+    supervise::{CommandLine, Environment, Files, Hook, ProcessGroup, Reaper, Signals, hide_memory},
 };
-use ports::{SystemClock, chain};
+use ports::SystemClock;
 use protocol::SystemRandom;
 use rustix::process::Signal;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
-};
+use tokio::sync::mpsc;
 
 use crate::{
     agent_args::RunAgent,
@@ -23,12 +20,10 @@ use crate::{
     progress::waiting_for,
 };
 
-/// How long after a file could not be written it is tried again.
-const WRITE_AGAIN_AFTER: Duration = Duration::from_secs(30);
-
 /// Runs the agent, and gives its exit code: 0 where it was asked to end.
 pub(crate) async fn run(RunAgent { once, needs }: RunAgent) -> Result<u8, Error> {
     log::start();
+    // PID 1 is not ended by a signal that it does nothing about.
     let signals = Signals::listen()?;
     hide_memory()?;
     let config = needs.config()?;
@@ -44,10 +39,12 @@ async fn once(config: Config, mut signals: Signals) -> Result<u8, Error> {
     let timeout = config.broker.timeout;
     let mut refresher = Refresher::new(holdings.clone(), config.refresh, client(config.broker), Arc::new(SystemRandom));
     tokio::select! {
+        biased;
         code = signals.end() => return Ok(code),
         started = waiting_for("the broker", Box::pin(refresher.start(timeout))) => started?,
     }
-    let written = delivery.write(&names(&holdings));
+    let names: Vec<ItemName> = holdings.items().iter().map(|item| item.name.clone()).collect();
+    let written = delivery.write(&names);
     if written.is_err() {
         delivery.withdraw_all();
     }
@@ -57,7 +54,7 @@ async fn once(config: Config, mut signals: Signals) -> Result<u8, Error> {
 /// An agent that runs.
 struct Agent {
     holdings: Holdings,
-    delivery: Delivery,
+    files: Files,
     events: mpsc::Receiver<Event>,
     nudge: Nudge,
     signals: Signals,
@@ -65,10 +62,6 @@ struct Agent {
     /// What is run on a change, and its variables besides items.
     hook: Option<Hook>,
     environment: Environment,
-    unwritten: Unwritten,
-    /// What was to be written when a file last failed.
-    failed: BTreeSet<ItemName>,
-    write_again_at: Option<Instant>,
 }
 
 impl Agent {
@@ -101,19 +94,8 @@ impl Agent {
         };
         let unwritten = endpoint.as_ref().map(Endpoint::unwritten).unwrap_or_default();
         unwritten.add(holdings.items().iter().filter(|item| item.file.is_some()).map(|item| &item.name));
-        Ok(Self {
-            holdings,
-            delivery,
-            events,
-            nudge,
-            signals,
-            endpoint,
-            hook,
-            environment,
-            unwritten,
-            failed: BTreeSet::new(),
-            write_again_at: None,
-        })
+        let files = Files::new(delivery, unwritten);
+        Ok(Self { holdings, files, events, nudge, signals, endpoint, hook, environment })
     }
 
     async fn run(mut self) -> Result<u8, Error> {
@@ -125,26 +107,25 @@ impl Agent {
             endpoint.serve()
         });
         loop {
-            let write_again_at = self.write_again_at;
             tokio::select! {
                 signal = self.signals.next() => if self.signal(signal).is_break() { break },
                 Some(event) = self.events.recv() => match event {
                     Event::Changed(names) => self.changed(&names),
-                    Event::Ended(names) => self.delivery.withdraw(&names),
+                    Event::Ended(names) => self.files.delivery_mut().withdraw(&names),
                 },
                 (pid, end) = reaper.next() => {
-                    let Self { hook, environment, delivery, .. } = &mut self;
+                    let Self { hook, environment, files, .. } = &mut self;
                     if let Some(hook) = hook {
-                        hook.ended(pid, end, || Ok(environment.with_items(delivery.environment()?)));
+                        hook.ended(pid, end, || Ok(environment.with_items(files.delivery().environment()?)));
                     }
                 }
-                () = at(write_again_at) => self.changed(&[]),
+                () = self.files.again() => self.changed(&[]),
             }
         }
         if let Some(hook) = &mut self.hook {
             hook.stop();
         }
-        self.delivery.withdraw_all();
+        self.files.delivery_mut().withdraw_all();
         Ok(0)
     }
 
@@ -152,49 +133,27 @@ impl Agent {
         match signal {
             Signal::INT | Signal::QUIT | Signal::TERM => {
                 tracing::info!("the agent ends");
-                return ControlFlow::Break(());
+                ControlFlow::Break(())
             }
             Signal::HUP => {
                 tracing::info!("everything is asked for again");
                 self.nudge.now(None);
+                ControlFlow::Continue(())
             }
-            _ => {}
+            _ => ControlFlow::Continue(()),
         }
-        ControlFlow::Continue(())
     }
 
     /// Items changed, or came back; or files are tried again.
     fn changed(&mut self, names: &[ItemName]) {
-        let rewritten = self.delivery.rewrite(names);
-        for failure in &rewritten.failures {
-            tracing::error!(error = chain(failure), "a file was not written");
-        }
-        // With these all that failed before was tried.
-        self.failed.extend(names.iter().cloned());
-        if rewritten.failures.is_empty() {
-            self.unwritten.remove(&std::mem::take(&mut self.failed));
-            self.write_again_at = None;
-        } else {
-            self.unwritten.add(&self.failed);
-            self.write_again_at = Some(Instant::now() + WRITE_AGAIN_AFTER);
-        }
+        let is_rewritten = self.files.write(names);
         let mut items = self.holdings.items().iter().filter(|item| names.contains(&item.name));
-        if rewritten.changed || items.any(|item| item.file.is_none()) {
-            let Self { hook, environment, delivery, .. } = self;
+        // What has no file is known to the command by its variable, or by the endpoint.
+        if is_rewritten || items.any(|item| item.file.is_none()) {
+            let Self { hook, environment, files, .. } = self;
             if let Some(hook) = hook {
-                hook.changed(|| Ok(environment.with_items(delivery.environment()?)));
+                hook.changed(|| Ok(environment.with_items(files.delivery().environment()?)));
             }
         }
-    }
-}
-
-fn names(holdings: &Holdings) -> Vec<ItemName> {
-    holdings.items().iter().map(|item| item.name.clone()).collect()
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }
