@@ -1,13 +1,14 @@
 """The deployed stack of the environment, with the secrets, roles and policies that the tests expect."""
 
 import json
-import os
-import subprocess
+import pathlib
+import tempfile
 
 import boto3
 import pytest
 
 import ssh
+from command import Cli
 from provisioning import built, factory  # noqa: F401, fixtures
 from registry import npm, registry  # noqa: F401, fixtures
 from stack import Stack
@@ -30,11 +31,11 @@ forbid (principal, action, resource in Path::"app/admin");
 def stack():
     made = Stack()
     iam = boto3.client("iam")
+    # The broker, and who runs it off Lambda.
+    principals = [made.outputs["ExchangeRoleArn"], boto3.client("sts").get_caller_identity()["Arn"]]
     trust = {
         "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Principal": {"AWS": made.outputs["ExchangeRoleArn"]}, "Action": "sts:AssumeRole"}
-        ],
+        "Statement": [{"Effect": "Allow", "Principal": {"AWS": principals}, "Action": "sts:AssumeRole"}],
     }
     may = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]}
     iam.create_role(RoleName="deploy", AssumeRolePolicyDocument=json.dumps(trust))
@@ -75,23 +76,32 @@ def known_key(agent, known_keys):
     return agent, known_keys["ed25519"]
 
 
-class Cli:
-    def __init__(self, stack, folder):
-        self.stack, self.folder = stack, folder
-
-    def run(self, *args, **changes):
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("COUNTERSIGN_")
-        } | {"COUNTERSIGN_MATERIAL": str(self.folder), "COUNTERSIGN_GROUP": "web"} | changes
-        environment = {name: value for name, value in environment.items() if value is not None}
-        command = [os.environ["COUNTERSIGN_BIN"], *args]
-        return subprocess.run(command, env=environment, capture_output=True, timeout=90)
-
-    def pull(self, **changes):
-        done = self.run("pull", "--from", f"s3://{self.stack.bucket}", **changes)
-        assert done.returncode == 0, done.stderr.decode()
-
-
 @pytest.fixture
 def cli(stack, tmp_path):
     return Cli(stack, tmp_path / "material")
+
+
+def in_memory():
+    """A folder that is on no disk."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield pathlib.Path(folder)
+
+
+memory = pytest.fixture(in_memory)
+long_memory = pytest.fixture(in_memory, scope="session")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "first: runs before all others")
+    config.addinivalue_line("markers", "last: runs after all others")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: bool(item.get_closest_marker("last")) - bool(item.get_closest_marker("first")))
+
+
+@pytest.fixture(scope="session")
+def whole_run(request):
+    """Whether every file of this folder takes part."""
+    files = set(pathlib.Path(__file__).parent.glob("test_*.py"))
+    return files <= {item.path for item in request.session.items}
