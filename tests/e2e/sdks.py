@@ -22,6 +22,9 @@ def profile(home, command):
     return {"AWS_CONFIG_FILE": str(path)}
 
 
+PROGRAM = [sys.executable, str(pathlib.Path(__file__).parent / "sdk_program.py")]
+
+
 class Program:
     """sdk_program.py as a context."""
 
@@ -29,9 +32,8 @@ class Program:
         self.variables = variables
 
     def __enter__(self):
-        script = pathlib.Path(__file__).parent / "sdk_program.py"
         self.process = subprocess.Popen(
-            [sys.executable, script], env=self.variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            PROGRAM, env=self.variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         return self
 
     def __exit__(self, *raised):

@@ -76,27 +76,43 @@ def test_nobody_is_followed_elsewhere(cli, memory, broker, stack):
         agent.holds("db", made.put())
 
 
+def is_used_until_its_use_by(agent, made):
+    """Waits for the use-by of an item that the broker does not give any more."""
+    use_by = agent.metric("countersign_item_use_by_seconds", item="db")
+    assert agent.path("db").exists() and agent.ask("/ready").status == 200
+    while agent.path("db").exists():
+        asked = time.time()
+        assert asked < use_by + 1.5, "the file outlived it"
+        if agent.secret(made.name)[0] == 200:
+            assert asked < use_by + 1, "the endpoint went on with it"
+    assert time.time() >= use_by, "it was taken away before"
+    assert agent.secret(made.name)[0] == 503
+    assert agent.ask("/ready").status == 503 and agent.ask("/health").status == 200
+    assert agent.metric("countersign_item_usable", item="db") == 0
+    assert agent.messages("use-by")
+
+
 def test_nothing_is_used_past_its_use_by(cli, memory, broker):
     made = Secret()
     with Agent(cli, memory, items={"db": file_of(made, keep="4s")}, url=broker.url) as agent:
         agent.rounds(2)
         with broker.gone():
             until(lambda: agent.metric("countersign_item_failures", item="db") >= 1)
-            use_by = agent.metric("countersign_item_use_by_seconds", item="db")
-            assert agent.path("db").exists() and agent.ask("/ready").status == 200
-            while agent.path("db").exists():
-                asked = time.time()
-                assert asked < use_by + 1.5, "the file outlived it"
-                if agent.secret(made.name)[0] == 200:
-                    assert asked < use_by + 1, "the endpoint went on with it"
-            assert time.time() >= use_by, "it was taken away before"
-            assert agent.secret(made.name)[0] == 503
-            assert agent.ask("/ready").status == 503 and agent.ask("/health").status == 200
-            assert agent.metric("countersign_item_usable", item="db") == 0
-            assert agent.messages("use-by")
+            is_used_until_its_use_by(agent, made)
         agent.holds("db", made.value)
         until(agent.is_ready)
         assert agent.secret(made.name)[0] == 200
+
+
+def test_nothing_is_used_past_its_use_by_while_the_broker_keeps_the_agent_waiting(cli, memory, broker):
+    made = Secret()
+    with Agent(cli, memory, items={"db": file_of(made, keep="4s")}, url=broker.url) as agent:
+        agent.rounds(1)
+        with broker.with_manner(unreliable.delays(30)):
+            asked = len(broker.asked)
+            until(lambda: len(broker.asked) > asked)
+            is_used_until_its_use_by(agent, made)
+            assert not agent.messages("not refreshed"), "it waits still"
 
 
 def test_credentials_are_not_given_past_their_end(cli, memory, stack):

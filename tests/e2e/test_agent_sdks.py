@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import time
 
 import boto3
@@ -11,6 +12,7 @@ import pytest
 import sdks
 import short_sessions
 from agents import Agent
+from executions import Execution
 from waiting import until
 
 ITEMS = {"aws": {"role": "deploy"}}
@@ -69,6 +71,17 @@ def test_without_the_agent_there_are_none(agent, memory):
     with sdks.Program(sdks.environment(memory, **by_endpoint(agent))) as program:
         agent.stop()
         assert "error" in program.call()
+
+
+def test_a_program_of_exec_finds_the_endpoint_by_itself(cli, memory):
+    inherited = [name for name in sdks.environment(memory) if name != "HOME"]
+    config = dict(items=ITEMS, endpoint={"listen": "127.0.0.1:0"}, child_settings={"inherit": inherited})
+    with Execution(cli, memory, *sdks.PROGRAM, input=subprocess.PIPE, **config) as run:
+        run.process.stdin.write(b"\n")
+        run.process.stdin.close()
+        code, output = run.output()
+    came = json.loads(output)
+    assert code == 0 and ASSUMED in came["arn"] and came["found_by"] == "container-role"
 
 
 def test_credential_process_prints_what_aws_documents(agent, cli):
