@@ -6,7 +6,7 @@ use countersign::{
     deliver::{Delivery, RuntimeFolder},
     endpoint::Endpoint,
     refresh::{Event, Holdings, Nudge, Refresher},
-    supervise::{CommandLine, Environment, Files, Hook, ProcessGroup, Reaper, Signals, hide_memory},
+    supervise::{CommandLine, Environment, Files, Hook, ProcessGroup, Reaper, Signals},
 };
 use ports::SystemClock;
 use protocol::SystemRandom;
@@ -25,7 +25,6 @@ pub(crate) async fn run(RunAgent { once, needs }: RunAgent) -> Result<u8, Error>
     log::start();
     // PID 1 is not ended by a signal that it does nothing about.
     let signals = Signals::listen()?;
-    hide_memory()?;
     let config = needs.config()?;
     config.asks_for_something()?;
     if once { self::once(config, signals).await } else { Agent::start(config, signals)?.run().await }

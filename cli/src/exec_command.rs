@@ -6,7 +6,7 @@ use countersign::{
     deliver::{Delivery, RuntimeFolder},
     endpoint::Endpoint,
     refresh::{Holdings, Refresher},
-    supervise::{CommandLine, Environment, Files, Given, Signals, Supervisor, hide_memory},
+    supervise::{CommandLine, Environment, Files, Given, Signals, Supervisor},
 };
 use ports::SystemClock;
 use protocol::SystemRandom;
@@ -24,7 +24,7 @@ use crate::{
 /// kept fresh, the command then takes the place of this process. Else this process stays: it passes
 /// signals on, rewrites files, and on a change signals the command, restarts it, or runs another
 /// one, as the configuration says. The command's variables are those of this process, without
-/// COUNTERSIGN_*, and its items.
+/// COUNTERSIGN_* and NPM_TOKEN, and its items.
 ///
 /// The exit code is the command's own: 128 and the signal's number where a signal ended it, 127
 /// where there is no such command, 126 where it cannot be executed. Before it began they are those
@@ -54,7 +54,6 @@ pub(crate) async fn run(Exec { once, needs, command }: Exec) -> Result<u8, Error
     log::start();
     // PID 1 is not ended by a signal that it does nothing about.
     let mut signals = Signals::listen()?;
-    hide_memory()?;
     let config = needs.config()?;
     config.asks_for_something()?;
     let Some(line) = CommandLine::new(command) else { usage("a command is required") };

@@ -38,12 +38,15 @@ mod token_commands;
 use std::{error::Error as _, process::ExitCode};
 
 use clap::Parser as _;
+use countersign::{Error, supervise::hide_memory};
 use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
     let runtime = Builder::new_current_thread().enable_all().build().expect("this system has threads and polls files");
-    let result = runtime.block_on(commands::run(args));
+    // Material and what the broker gives come into it, whatever the command is.
+    let hidden = hide_memory().map_err(Error::from);
+    let result = hidden.and_then(|()| runtime.block_on(commands::run(args)));
     // Nothing waits for what a thread is at, as the look-up of a name that nobody answers.
     runtime.shutdown_background();
     let error = match result {

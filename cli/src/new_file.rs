@@ -39,6 +39,10 @@ pub(crate) fn replace_in(
     let mut file = NewFile::create(folder.as_fd())?;
     file.file.write_all(bytes)?;
     let Ownership { user, group } = owner;
+    let stat = rustix::fs::fstat(&file.file)?;
+    // Some file systems know no owners, and refuse even what changes nothing.
+    let user = user.filter(|user| user.as_raw() != stat.st_uid);
+    let group = group.filter(|group| group.as_raw() != stat.st_gid);
     if user.is_some() || group.is_some() {
         rustix::fs::fchown(&file.file, user, group)?;
     }

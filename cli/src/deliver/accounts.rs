@@ -27,7 +27,7 @@ impl Accounts {
         Ok(Self { users: list("passwd")?, groups: list("group")? })
     }
 
-    /// Who that is. What is no name here and a number is that number. A group that is not named is left as it is.
+    /// Who that is. What is no name here and a number is that number. A group that is not named is this process's.
     ///
     /// # Errors
     /// [`DeliveryError::UnknownUser`], [`DeliveryError::UnknownGroup`].

@@ -43,6 +43,12 @@ pub enum DeliveryError {
         /// Which.
         path: PathBuf,
     },
+    /// The runtime folder that is used where none is configured cannot be trusted.
+    #[error("the runtime folder {} is another user's, or others can write it", .path.display())]
+    TakenRuntime {
+        /// Which.
+        path: PathBuf,
+    },
     /// A link on the way to a folder was made by another user, who chooses where it leads.
     #[error("the link {} is another user's", .path.display())]
     ForeignLink {
@@ -164,6 +170,9 @@ impl DeliveryError {
             Self::OpenToOthers { path } => {
                 format!("chmod go-w {}, chown it, or give a path below the runtime folder", path.display())
             }
+            Self::TakenRuntime { .. } => {
+                "set runtime = \"/PATH\" in the configuration: a folder in memory that is this user's alone".into()
+            }
             Self::ForeignLink { .. } => "give the path that it leads to, if that is meant".into(),
             Self::NoFile { .. } => "give another path, or delete what is there".into(),
             Self::Write { .. } | Self::Delete { .. } => {
@@ -205,6 +214,7 @@ impl DeliveryError {
             | Self::NoVariable { .. }
             | Self::Folder { .. }
             | Self::OpenToOthers { .. }
+            | Self::TakenRuntime { .. }
             | Self::ForeignLink { .. }
             | Self::NoFile { .. }
             | Self::Write { .. }

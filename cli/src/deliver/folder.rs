@@ -12,7 +12,7 @@ use std::{
 use rustix::{
     fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, StatxAttributes, StatxFlags, Uid},
     io::Errno,
-    process::{getegid, geteuid},
+    process::geteuid,
 };
 
 use crate::{deliver::DeliveryError, new_file::Ownership};
@@ -28,8 +28,9 @@ const FOLDER: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXE
 ///
 /// Each folder on the path must belong to root, to this user or to whom the file is for, and nobody else may be able to
 /// rename what is in it: it is not writable by others, or has the sticky bit. A link must be root's or this user's. So nobody
-/// else chooses where a file is put. The top folder of a mount may be open to others, as the volumes that containers share
-/// are: who mounted it chose whom it is for. Not checked: access control lists.
+/// else chooses where a file is put. A group may write where it is the one that the file is for, and no other: who else is in this
+/// process's own group is not known. The top folder of a mount may be open to others, as the volumes that containers share are:
+/// who mounted it chose whom it is for. Not checked: access control lists.
 pub(crate) struct Folder {
     fd: OwnedFd,
     /// A mount's top folder on the path, or this one, that others can write.
@@ -40,7 +41,7 @@ pub(crate) struct Folder {
 #[derive(Clone, Copy)]
 struct Trusted {
     users: [Option<Uid>; 3],
-    groups: [Option<Gid>; 3],
+    group: Option<Gid>,
 }
 
 impl Folder {
@@ -92,7 +93,7 @@ impl Folder {
 
     /// Whether what is in it is in memory, and on no disk. What the kernel then swaps out is not asked.
     pub(crate) fn is_in_memory(&self) -> io::Result<bool> {
-        Ok(IN_MEMORY.contains(&rustix::fs::fstatfs(&self.fd)?.f_type))
+        Ok(is_memory(rustix::fs::fstatfs(&self.fd)?.f_type))
     }
 
     /// Lets others pass through this folder, not look into it, where it is this user's.
@@ -121,10 +122,7 @@ impl AsFd for Folder {
 
 impl Trusted {
     fn new(owner: Ownership) -> Self {
-        Self {
-            users: [Some(Uid::ROOT), Some(geteuid()), owner.user],
-            groups: [Some(Gid::ROOT), Some(getegid()), owner.group],
-        }
+        Self { users: [Some(Uid::ROOT), Some(geteuid()), owner.user], group: owner.group }
     }
 
     /// A user whom a file is for makes no links for root to follow.
@@ -132,11 +130,16 @@ impl Trusted {
         self.users[..2].contains(&Some(Uid::from_raw(stat.st_uid)))
     }
 
-    fn holds(&self, stat: &Stat) -> bool {
+    fn own(&self, stat: &Stat) -> bool {
+        self.users.contains(&Some(Uid::from_raw(stat.st_uid)))
+    }
+
+    /// Whether nobody else can rename what is in it.
+    fn close(&self, stat: &Stat) -> bool {
         let mode = Mode::from_raw_mode(stat.st_mode);
-        let group = self.groups.contains(&Some(Gid::from_raw(stat.st_gid)));
+        let group = self.group == Some(Gid::from_raw(stat.st_gid));
         let written = mode.contains(Mode::WOTH) || (mode.contains(Mode::WGRP) && !group);
-        self.users.contains(&Some(Uid::from_raw(stat.st_uid))) && (!written || mode.contains(Mode::SVTX))
+        !written || mode.contains(Mode::SVTX)
     }
 
     fn check(&self, folder: &OwnedFd, path: &Path, shared: &mut Option<PathBuf>) -> Result<(), DeliveryError> {
@@ -145,7 +148,10 @@ impl Trusted {
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             return Err(failed(Errno::NOTDIR));
         }
-        if !self.holds(&stat) {
+        if !self.own(&stat) {
+            return Err(DeliveryError::OpenToOthers { path: path.to_owned() });
+        }
+        if !self.close(&stat) {
             if !is_mounted(folder) {
                 return Err(DeliveryError::OpenToOthers { path: path.to_owned() });
             }
@@ -187,6 +193,11 @@ fn open_or_make(folder: BorrowedFd<'_>, name: &OsStr, missing: Option<Mode>) -> 
         }
     }
     rustix::fs::openat(folder, name, FOLDER, Mode::empty())
+}
+
+/// Whether files of a file system that `statfs` calls this are in memory. FUSE's may be anywhere, whatever it says of itself.
+fn is_memory(kind: i64) -> bool {
+    IN_MEMORY.contains(&kind)
 }
 
 /// Whether it is the top folder of a mount; not, where the kernel does not tell.
@@ -232,15 +243,18 @@ mod tests {
     }
 
     #[test]
-    fn a_group_may_write_where_it_is_this_users_or_that_of_whom_the_file_is_for() {
-        if !geteuid().is_root() {
-            return;
-        }
+    fn a_group_may_write_where_the_file_is_for_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         fs::create_dir(&path).unwrap();
         set_mode(&path, 0o770);
-        assert!(open(&path).is_ok());
+        let own = fs::metadata(&path).unwrap().gid();
+        assert!(matches!(open(&path), Err(DeliveryError::OpenToOthers { .. })), "not even this process's own");
+        let owner = Ownership { user: None, group: Some(Gid::from_raw(own)) };
+        assert!(Folder::open(&path, owner, Some(Mode::RWXU)).is_ok());
+        if !geteuid().is_root() {
+            return;
+        }
         chown(&path, None, Some(STRANGER)).unwrap();
         assert!(matches!(open(&path), Err(DeliveryError::OpenToOthers { .. })));
         let owner = Ownership { user: None, group: Some(Gid::from_raw(STRANGER)) };
@@ -323,6 +337,13 @@ mod tests {
             assert_eq!(open(&inner).unwrap().shared(), Some(top.as_path()));
             set_mode(&inner, 0o777);
             assert!(matches!(open(&inner), Err(DeliveryError::OpenToOthers { path }) if path == inner));
+            for mode in [0o777, 0o755] {
+                set_mode(&top, mode);
+                chown(&top, Some(STRANGER), None).unwrap();
+                assert!(matches!(open(&top), Err(DeliveryError::OpenToOthers { path }) if path == top), "another's");
+                let owner = Ownership { user: Some(Uid::from_raw(STRANGER)), group: None };
+                assert!(Folder::open(&top, owner, None).is_ok(), "whom the file is for");
+            }
             return;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -341,6 +362,8 @@ mod tests {
 
     #[test]
     fn what_is_in_memory_is_known() {
+        const FUSE: i64 = 0x6573_5546;
+        assert!(!is_memory(FUSE));
         assert!(!open(Path::new("/proc")).unwrap().is_in_memory().unwrap());
         if Path::new("/dev/shm").is_dir() {
             assert!(open(Path::new("/dev/shm")).unwrap().is_in_memory().unwrap());

@@ -8,9 +8,9 @@ use std::{
 
 use protocol::Secret;
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags},
+    fs::{AtFlags, FileType, Gid, Mode, OFlags},
     io::Errno,
-    process::geteuid,
+    process::{getegid, geteuid},
 };
 
 use crate::{
@@ -78,7 +78,8 @@ impl PlacedFile {
         if self.there(&folder)? && self.holds(&folder, bytes).unwrap_or(false) {
             return Ok(false);
         }
-        replace_in(&folder, &self.name, bytes, self.mode, self.owner)
+        let owner = Ownership { group: Some(self.group()), ..self.owner };
+        replace_in(&folder, &self.name, bytes, self.mode, owner)
             .map(|()| true)
             .map_err(|source| DeliveryError::Write { path: self.path.clone(), source })
     }
@@ -100,6 +101,11 @@ impl PlacedFile {
             Err(Errno::NOENT) => Ok(false),
             Err(error) => Err(DeliveryError::Delete { path: self.path.clone(), source: error.into() }),
         }
+    }
+
+    /// Where no group is named it is this process's, also where the folder would give its own.
+    fn group(&self) -> Gid {
+        self.owner.group.unwrap_or_else(getegid)
     }
 
     fn open_folder(&self) -> Result<Folder, DeliveryError> {
@@ -128,7 +134,7 @@ impl PlacedFile {
             && metadata.nlink() == 1
             && Mode::from_raw_mode(metadata.mode()) == self.mode
             && metadata.uid() == user.as_raw()
-            && self.owner.group.is_none_or(|group| metadata.gid() == group.as_raw())
+            && metadata.gid() == self.group().as_raw()
             && usize::try_from(metadata.len()).is_ok_and(|len| len == bytes.len());
         if !same {
             return Ok(false);
@@ -238,6 +244,23 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().uid(), 0);
         }
         assert!(!place.put(b"one").unwrap());
+    }
+
+    #[test]
+    fn a_folder_that_gives_its_group_gives_it_to_no_file() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        chown(folder.path(), None, Some(STRANGER)).unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o2755)).unwrap();
+        let path = folder.path().join("db");
+        let place = PlacedFile::new(path.clone(), "0440".parse().unwrap(), Ownership::default()).unwrap();
+        place.put(b"one").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().gid(), getegid().as_raw());
+        chown(&path, None, Some(STRANGER)).unwrap();
+        assert!(place.put(b"one").unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().gid(), getegid().as_raw());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use std::{
     env,
     ffi::OsString,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -26,19 +27,34 @@ pub struct RuntimeFolder {
 }
 
 impl RuntimeFolder {
-    /// The configured folder, or `countersign` in `$XDG_RUNTIME_DIR`, or `/run/countersign` for root where `/run` is in memory,
-    /// or `/dev/shm/countersign-UID`. It is made, with mode 0700, where it is missing.
+    /// The configured folder, or `countersign` in `$XDG_RUNTIME_DIR` where that is this user's own and in memory, or
+    /// `/run/countersign` for root where `/run` is in memory, or `/dev/shm/countersign-UID`. It is made, with mode 0700, where it
+    /// is missing.
     ///
     /// # Errors
-    /// [`DeliveryError::OpenToOthers`] where it, or a folder above it, is another user's or can be written by others;
-    /// [`DeliveryError::ForeignLink`], [`DeliveryError::Folder`].
+    /// [`DeliveryError::OpenToOthers`] where it, or a folder above it, is another user's or can be written by others, and
+    /// [`DeliveryError::TakenRuntime`] where that is so and none is configured; [`DeliveryError::ForeignLink`],
+    /// [`DeliveryError::Folder`].
     pub fn new(configured: Option<&Path>) -> Result<Self, Error> {
         let default = || default_path(env::var_os("XDG_RUNTIME_DIR"), geteuid(), Path::new("/run"));
         let path = configured.map_or_else(default, Path::to_owned);
         let path = std::path::absolute(&path).map_err(|source| DeliveryError::Folder { path, source })?;
-        let ours = configured.is_none() || path.symlink_metadata().is_err();
+        if configured.is_none() {
+            return Self::by_default(path);
+        }
+        let ours = path.symlink_metadata().is_err();
         Folder::open(&path, Ownership::default(), Some(Mode::RWXU))?;
         Ok(Self { path, ours })
+    }
+
+    fn by_default(path: PathBuf) -> Result<Self, Error> {
+        match Folder::open(&path, Ownership::default(), Some(Mode::RWXU)) {
+            Ok(_) => Ok(Self { path, ours: true }),
+            Err(DeliveryError::OpenToOthers { .. } | DeliveryError::ForeignLink { .. }) => {
+                Err(DeliveryError::TakenRuntime { path }.into())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The folder.
@@ -64,10 +80,16 @@ impl RuntimeFolder {
 }
 
 fn default_path(session: Option<OsString>, user: Uid, run: &Path) -> PathBuf {
-    let session = session.map(PathBuf::from).filter(|path| path.is_absolute());
+    // Of another user it is after `sudo -E` and `su`.
+    let session =
+        session.map(PathBuf::from).filter(|path| path.is_absolute() && is_of(user, path) && is_in_memory(path));
     let run = || (user.is_root() && is_in_memory(run)).then(|| run.to_owned());
     let shared = || PathBuf::from(format!("/dev/shm/{NAME}-{}", user.as_raw()));
     session.or_else(run).map_or_else(shared, |folder| folder.join(NAME))
+}
+
+fn is_of(user: Uid, path: &Path) -> bool {
+    path.metadata().is_ok_and(|folder| folder.is_dir() && folder.uid() == user.as_raw())
 }
 
 fn is_in_memory(path: &Path) -> bool {
@@ -79,7 +101,7 @@ fn is_in_memory(path: &Path) -> bool {
 mod tests {
     use std::{
         fs::{self, Permissions},
-        os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
+        os::unix::fs::{PermissionsExt as _, chown, symlink},
     };
 
     use super::*;
@@ -123,6 +145,18 @@ mod tests {
     }
 
     #[test]
+    fn where_the_default_is_taken_the_hint_names_what_to_configure() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("open")).unwrap();
+        fs::set_permissions(at("open"), Permissions::from_mode(0o777)).unwrap();
+        let error = RuntimeFolder::by_default(at("open")).unwrap_err();
+        assert!(matches!(error, Error::Delivery(DeliveryError::TakenRuntime { .. })), "{error:?}");
+        assert!(error.hint().contains("runtime = "), "{}", error.hint());
+        assert!(RuntimeFolder::by_default(at("new")).is_ok());
+    }
+
+    #[test]
     fn by_default_it_is_the_sessions_or_in_memory() {
         let path = |session: Option<&str>, user, run| {
             default_path(session.map(Into::into), Uid::from_raw(user), Path::new(run))
@@ -130,7 +164,12 @@ mod tests {
                 .into_string()
                 .unwrap()
         };
-        assert_eq!(path(Some("/run/user/1000"), 1000, "/run"), "/run/user/1000/countersign");
+        let own = geteuid().as_raw();
+        let session = tempfile::tempdir_in("/dev/shm").unwrap();
+        let session = session.path().to_str().unwrap();
+        assert_eq!(path(Some(session), own, "/run"), format!("{session}/countersign"));
+        assert_eq!(path(Some(session), own + 1, "/run"), format!("/dev/shm/countersign-{}", own + 1), "another user's");
+        assert_eq!(path(Some("/proc"), 0, "/nowhere"), "/dev/shm/countersign-0", "not in memory");
         assert_eq!(path(None, 1000, "/dev/shm"), "/dev/shm/countersign-1000");
         for no_session in ["", "run"] {
             assert_eq!(path(Some(no_session), 1000, "/run"), "/dev/shm/countersign-1000");

@@ -13,6 +13,9 @@ use crate::config::Inherit;
 /// What the variables begin with that are for Countersign itself.
 const OURS: &[u8] = b"COUNTERSIGN_";
 
+/// What else is for Countersign: the token of the registry that material is pulled from, which is worth a pool.
+const TOKEN_OF_THE_ORIGIN: &str = "NPM_TOKEN";
+
 /// What SDKs look at before the variables of the endpoint: on Amazon ECS, the task's own role.
 const BEFORE_THE_ENDPOINT: [&str; 2] = ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"];
 
@@ -26,11 +29,12 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Of these variables, this process's own, what a child inherits. None that begins with `COUNTERSIGN_`.
+    /// Of these variables, this process's own, what a child inherits. None that begins with `COUNTERSIGN_`, and `NPM_TOKEN` only where it is
+    /// named.
     #[must_use]
     pub fn new(inherit: &Inherit, own: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let is_wanted = |name: &OsStr| match inherit {
-            Inherit::All => true,
+            Inherit::All => name != TOKEN_OF_THE_ORIGIN,
             Inherit::These(names) => names.iter().any(|wanted| name == wanted.as_str()),
         };
         let own = own.into_iter().filter(|(name, _)| is_wanted(name) && !name.as_bytes().starts_with(OURS));
@@ -92,6 +96,13 @@ mod tests {
         let inherit = Inherit::These(vec!["PATH".into(), "COUNTERSIGN_URL".into(), "ABSENT".into()]);
         let environment = Environment::new(&inherit, own(&["PATH", "PATHS", "COUNTERSIGN_URL", "HOME"]));
         assert_eq!(names(&environment), ["PATH"]);
+    }
+
+    #[test]
+    fn the_token_of_the_registry_is_inherited_where_it_is_named() {
+        let own = own(&["NPM_TOKEN", "NPM_TOKENS"]);
+        assert_eq!(names(&Environment::new(&Inherit::All, own.clone())), ["NPM_TOKENS"]);
+        assert_eq!(names(&Environment::new(&Inherit::These(vec!["NPM_TOKEN".into()]), own)), ["NPM_TOKEN"]);
     }
 
     #[test]
