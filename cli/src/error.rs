@@ -1,5 +1,6 @@
 use std::{io, path::PathBuf};
 
+use aws::Lack;
 use protocol::{ClientError, DenialCode};
 
 use crate::{
@@ -74,6 +75,9 @@ pub enum Error {
         #[source]
         source: npm::Error,
     },
+    /// AWS is where material comes from, and cannot be asked.
+    #[error(transparent)]
+    Aws(#[from] Lack),
     /// There is no place for profiles.
     #[error("neither HOME nor the variable of the profiles' file is set")]
     NoHome,
@@ -215,6 +219,10 @@ impl Error {
             Self::Publish { .. } => NPM_HINT.into(),
             Self::Registry(_) => "NPM_REGISTRY names it; it begins with https://".into(),
             Self::Partition => "give --federation-url and --destination".into(),
+            Self::Aws(Lack::Region) => "set AWS_REGION, or a region in the AWS profile".into(),
+            Self::Aws(Lack::Credentials) => {
+                "give the container, task or machine a role that may read there; or set AWS_PROFILE or AWS_ACCESS_KEY_ID".into()
+            }
             Self::NoHome => "AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE name the files".into(),
             Self::NotAnAccessKey => {
                 "a secret's value must be ACCESS_KEY_ID,SECRET_ACCESS_KEY: see scripts/create-user".into()
@@ -271,6 +279,7 @@ impl Error {
             | Self::NotOwned { .. }
             | Self::Damaged { .. }
             | Self::Pull { .. }
+            | Self::Aws(_)
             | Self::Publish { .. }
             | Self::Protocol(
                 ClientError::PoolMismatch | ClientError::PoolUnreadable(_) | ClientError::InvalidServerKey,

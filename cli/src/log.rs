@@ -21,7 +21,7 @@ const VARIABLE: &str = "COUNTERSIGN_LOG";
 
 /// Starts the log, once. `COUNTERSIGN_LOG` (`error`, `warn`, `info`, `debug`; by default `info`) is the level of Countersign's own
 /// crates; another text ends the process as wrong usage. Libraries are held at `warn`: at lower levels they may log what they
-/// send and receive.
+/// send and receive. AWS's are not heard at all: where they look for credentials, they warn with the answers, whole.
 pub(crate) fn start() {
     let given = env::var(VARIABLE).ok().filter(|level| !level.is_empty());
     let level = given.map_or(Some(LevelFilter::INFO), |level| self::level(&level));
@@ -65,7 +65,10 @@ where
 
 /// What is at which level. Our crates all begin with `countersign`.
 fn targets(level: LevelFilter) -> Targets {
-    Targets::new().with_default(LevelFilter::WARN.min(level)).with_target("countersign", level)
+    Targets::new()
+        .with_default(LevelFilter::WARN.min(level))
+        .with_target("aws", LevelFilter::OFF)
+        .with_target("countersign", level)
 }
 
 /// `12:34:56Z`: who watches knows the day.
@@ -122,6 +125,7 @@ mod tests {
         tracing::debug!("due");
         tracing::info!(target: "hyper_util::client", "what a library says");
         tracing::warn!(target: "rustls", "what a library warns of");
+        tracing::error!(target: "aws_config::imds::region", "what was answered, whole");
     }
 
     #[test]

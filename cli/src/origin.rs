@@ -70,12 +70,15 @@ impl Origin {
     /// Fetches a group's material and holds the pool against the manifest.
     ///
     /// # Errors
-    /// [`Error::Pull`].
+    /// [`Error::Pull`], [`Error::Aws`].
     pub async fn fetch(&self, group: &Group) -> Result<Material, Error> {
         let fetcher = match self {
             Self::Npm(package) => return from_npm(package, group).await,
             Self::S3 { bucket, prefix } => {
                 let connection = Connection::from_environment().await;
+                if let Some(lack) = connection.lacks().await {
+                    return Err(lack.into());
+                }
                 Fetcher::S3 { bucket: S3Bucket::new(&connection, bucket.clone()), prefix }
             }
             Self::Https(base) => Fetcher::Https { http: Http::default(), base },

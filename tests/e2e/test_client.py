@@ -155,3 +155,11 @@ def test_the_documented_policy_is_enough_for_a_groups_own_material_and_for_no_ot
     assert cli.run("get", "app/db", **identity).stdout == b"correct horse battery staple"
     done = cli.run("pull", "--group", "batch", "--from", f"s3://{stack.bucket}", **identity)
     assert done.returncode == 3 and "AccessDenied" in done.stderr.decode()
+
+
+def test_what_s3_needs_and_is_not_there_is_told_at_once(cli, stack):
+    pull = "pull", "--from", f"s3://{stack.bucket}"
+    done = cli.run(*pull, AWS_REGION=None, AWS_DEFAULT_REGION=None)
+    assert (done.returncode, done.stdout) == (3, b"") and done.stderr.startswith(b"error: no AWS region is set\nhint: set AWS_REGION")
+    done = cli.run(*pull, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
+    assert (done.returncode, done.stdout) == (3, b"") and done.stderr.startswith(b"error: there are no AWS credentials\nhint: ")

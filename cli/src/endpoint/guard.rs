@@ -40,10 +40,10 @@ impl Guard {
     fn check(&self, route: Route, request: &Request) -> Result<(), Refusal> {
         let headers = request.headers();
         // A proxy is sent the absolute form of a target (RFC 9112 section 3.2.2).
-        if request.uri().authority().is_some() || headers.keys().any(is_a_proxys) {
+        if request.uri().authority().is_some() || headers.keys().any(of_a_proxy) {
             return Err(Refusal::Forwarded);
         }
-        if headers.keys().any(is_a_browsers) {
+        if headers.keys().any(of_a_browser) {
             return Err(Refusal::FromAPage);
         }
         let arrived_at = request.extensions().get::<ArrivedAt>();
@@ -97,7 +97,7 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
 }
 
 /// Whether who passes a request on adds it: RFC 7239, RFC 9110 section 7.6.3, and what proxies did before.
-fn is_a_proxys(name: &HeaderName) -> bool {
+fn of_a_proxy(name: &HeaderName) -> bool {
     *name == header::FORWARDED
         || *name == header::VIA
         || name.as_str().starts_with("x-forwarded")
@@ -106,6 +106,6 @@ fn is_a_proxys(name: &HeaderName) -> bool {
 
 /// Whether a browser adds it, and nobody else (Fetch, section 3.1; Fetch Metadata Request Headers, section 2.2). Not its sibling
 /// `Sec-Fetch-Mode`: `fetch` of Node.js sends it.
-fn is_a_browsers(name: &HeaderName) -> bool {
+fn of_a_browser(name: &HeaderName) -> bool {
     *name == header::ORIGIN || *name == "sec-fetch-site"
 }

@@ -4,10 +4,22 @@ use aws_config::{
     BehaviorVersion, ConfigLoader, SdkConfig, environment::EnvironmentVariableCredentialsProvider, retry::RetryConfig,
     timeout::TimeoutConfig,
 };
+use aws_credential_types::provider::{ProvideCredentials as _, error::CredentialsError};
 use aws_smithy_types::{body::SdkBody, error::metadata::ProvideErrorMetadata};
 use ports::{Fault, chain};
 
 use crate::http;
+
+/// What is missing for a signed call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lack {
+    /// There is no region.
+    #[error("no AWS region is set")]
+    Region,
+    /// No source has credentials.
+    #[error("there are no AWS credentials")]
+    Credentials,
+}
 
 /// How this program reaches AWS: credentials, region, endpoint, time-outs; shared by its clients.
 #[derive(Clone, Debug)]
@@ -18,6 +30,19 @@ impl Connection {
     /// time for objects of megabytes over slow links.
     pub async fn from_environment() -> Self {
         Self(defaults().load().await).patient()
+    }
+
+    /// What this program needs for a signed call and has not, wherever AWS SDKs look for it. Credentials whose source fails are
+    /// not missing.
+    pub async fn lacks(&self) -> Option<Lack> {
+        if self.0.region().is_none() {
+            return Some(Lack::Region);
+        }
+        let Some(provider) = self.0.credentials_provider() else { return Some(Lack::Credentials) };
+        match provider.provide_credentials().await {
+            Err(CredentialsError::CredentialsNotLoaded(_)) => Some(Lack::Credentials),
+            Ok(_) | Err(_) => None,
+        }
     }
 
     /// The same for a function of this project: on AWS Lambda credentials come from the environment alone.

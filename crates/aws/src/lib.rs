@@ -27,7 +27,7 @@ mod sts;
 pub use acmpca::PrivateCas;
 #[cfg(feature = "ca-registration")]
 pub use ca_registration::CaRegistry;
-pub use connection::Connection;
+pub use connection::{Connection, Lack};
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoDbLedger;
 #[cfg(feature = "iot")]
