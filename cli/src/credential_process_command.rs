@@ -1,6 +1,6 @@
 use countersign::{
     AccessKey, Error, Secret, Want, access_key_document,
-    config::{Config, ConfigFile, Given},
+    config::{Config, Given},
     credential_process_document,
     deliver::RuntimeFolder,
     endpoint::{self, EndpointError},
@@ -9,6 +9,7 @@ use countersign::{
 use crate::{
     agent_args::CredentialProcess,
     commands::{self, print, usage},
+    needs_args::config_file,
 };
 
 pub(crate) async fn run(asked: CredentialProcess) -> Result<(), Error> {
@@ -30,7 +31,7 @@ async fn of_broker(asked: CredentialProcess) -> Result<Secret<Vec<u8>>, Error> {
 
 async fn of_agent(asked: CredentialProcess) -> Result<Secret<Vec<u8>>, Error> {
     let CredentialProcess { secret, role, config, listen, .. } = asked;
-    let config = Config::new(ConfigFile::find(config.as_deref())?, Given { listen, ..Given::default() })?;
+    let config = Config::new(config_file(config.as_deref())?, Given { listen, ..Given::default() })?;
     let settings = config.endpoint.ok_or(EndpointError::NotConfigured)?;
     let token_file = RuntimeFolder::new(config.runtime.as_deref())?.resolve(&settings.token_file);
     match (secret, role) {

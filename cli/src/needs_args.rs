@@ -1,13 +1,22 @@
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use countersign::{
     Error, Group, Origin,
     config::{
-        BrokerSettings, Config, ConfigFile, Given, GivenItem, InvalidGivenItem, InvalidTimeSpan, OnChange, TimeSpan,
+        BrokerSettings, Config, ConfigFile, Given, GivenItem, Inherit, InvalidGivenItem, InvalidTimeSpan, OnChange,
+        TimeSpan,
     },
 };
 
-use crate::args::{Common, seconds};
+use crate::{
+    args::{Common, seconds},
+    commands::usage,
+};
 
 /// What is needed, and where it goes: what `countersign.toml` says, and what flags and variables say besides.
 ///
@@ -15,7 +24,8 @@ use crate::args::{Common, seconds};
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "What is needed")]
 pub(crate) struct Needs {
-    /// The configuration [default: /etc/countersign.toml, where there is one].
+    /// The configuration [default: /etc/countersign.toml, where there is one]. The variable COUNTERSIGN_TOML holds its text in place of
+    /// a file.
     #[arg(long, env = "COUNTERSIGN_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// A variable of the child. REF is secret:ID, secret:ID#MEMBER, role:ALIAS or access-token; of a role, NAME is what the names of
@@ -37,6 +47,9 @@ pub(crate) struct Needs {
     /// Where other processes of this machine ask for credentials and secrets, as 127.0.0.1:2773.
     #[arg(long, env = "COUNTERSIGN_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// The variables that the child gets besides its items, separated by commas; empty: none [default: all but COUNTERSIGN_* and NPM_TOKEN].
+    #[arg(long, env = "COUNTERSIGN_INHERIT", value_name = "NAME,...")]
+    inherit: Option<Inherit>,
     #[command(flatten)]
     broker: NeedsBroker,
 }
@@ -65,11 +78,21 @@ struct NeedsBroker {
 impl Needs {
     /// The configuration that they make together.
     pub(crate) fn config(&self) -> Result<Config, Error> {
-        let Self { config, env, file, stdin, on_change, interval, listen, broker } = self.clone();
+        let Self { config, env, file, stdin, on_change, interval, listen, inherit, broker } = self.clone();
         let NeedsBroker { group, from, material, url, timeout } = broker;
         let items = env.into_iter().chain(file).chain([stdin]).flatten().collect();
-        let given = Given { group, from, material, url, timeout, items, on_change, interval, listen };
-        Ok(Config::new(ConfigFile::find(config.as_deref())?, given)?)
+        let given = Given { group, from, material, url, timeout, items, on_change, interval, listen, inherit };
+        Ok(Config::new(config_file(config.as_deref())?, given)?)
+    }
+}
+
+/// The configuration of this path, or the text of `COUNTERSIGN_TOML`; without both, the one of the default path.
+pub(crate) fn config_file(path: Option<&Path>) -> Result<Option<ConfigFile>, Error> {
+    let text = env::var_os(ConfigFile::VARIABLE).filter(|text| !text.is_empty());
+    match (path, text) {
+        (Some(_), Some(_)) => usage("COUNTERSIGN_TOML cannot be used with --config or COUNTERSIGN_CONFIG"),
+        (None, Some(text)) => Ok(Some(ConfigFile::parse_variable(&text.to_string_lossy())?)),
+        (path, None) => Ok(ConfigFile::find(path)?),
     }
 }
 

@@ -164,7 +164,7 @@ fn what_is_absent_has_its_default() {
 #[test]
 fn what_is_given_goes_before_the_file_and_its_items_come_to_the_files() {
     let text = "group = 'file'\nfrom = '/file'\nmaterial = '/file'\nurl = 'https://file.example'\ntimeout = '1m'\n\
-                [items.db]\nsecret = 'app/db'\n[refresh]\ninterval = '1m'\n[on_change]\nrestart = true\n\
+                [items.db]\nsecret = 'app/db'\n[refresh]\ninterval = '1m'\n[on_change]\nrestart = true\n[child]\ninherit = ['LANG']\n\
                 [endpoint]\nlisten = '127.0.0.1:1'\ntoken_file = 'endpoint-token'\n";
     let given = Given {
         group: Some("given".parse().unwrap()),
@@ -176,6 +176,7 @@ fn what_is_given_goes_before_the_file_and_its_items_come_to_the_files() {
         on_change: Some("signal:HUP".parse().unwrap()),
         interval: Some(Duration::from_secs(20)),
         listen: Some("127.0.0.1:2".parse().unwrap()),
+        inherit: Some("PATH, HOME,".parse().unwrap()),
     };
     let merged = Config::new(file(text), given).unwrap();
     assert_eq!(
@@ -192,6 +193,7 @@ fn what_is_given_goes_before_the_file_and_its_items_come_to_the_files() {
     assert_eq!(names, ["db", "db-2"]);
     assert_eq!(merged.on_change, Some(OnChange::Signal(Signal::Hup)));
     assert_eq!(merged.refresh.interval, Duration::from_secs(20));
+    assert_eq!(merged.child.inherit, Inherit::These(vec!["PATH".into(), "HOME".into()]));
     let endpoint = merged.endpoint.unwrap();
     assert_eq!((endpoint.listen.port(), endpoint.token_file), (2, "endpoint-token".into()));
 
@@ -199,7 +201,30 @@ fn what_is_given_goes_before_the_file_and_its_items_come_to_the_files() {
     assert_eq!(of_file.broker.group, Some("file".parse().unwrap()));
     assert_eq!(of_file.broker.timeout, Duration::from_secs(60));
     assert_eq!(of_file.on_change, Some(OnChange::Restart));
+    assert_eq!(of_file.child.inherit, Inherit::These(vec!["LANG".into()]));
     assert_eq!((of_file.refresh.interval, of_file.endpoint.unwrap().listen.port()), (Duration::from_secs(60), 1));
+}
+
+#[test]
+fn nothing_is_inherited_where_the_list_is_empty() {
+    let given = Given { inherit: Some("".parse().unwrap()), ..Given::default() };
+    assert_eq!(Config::new(None, given).unwrap().child.inherit, Inherit::These(Vec::new()));
+    let ours = Given { inherit: Some("COUNTERSIGN_URL".parse().unwrap()), ..Given::default() };
+    assert!(matches!(Config::new(None, ours), Err(ConfigError::Inherit)));
+}
+
+#[test]
+fn the_text_of_a_variable_is_a_configuration_that_nothing_stands_beside() {
+    let read = |text: &str| Config::new(Some(ConfigFile::parse_variable(text)?), Given::default());
+    let template = |path: &str| format!("items.a = {{ secret = 'a', file = {{ path = 'a', template = '{path}' }} }}");
+    assert_eq!(read("group = 'web'").unwrap().broker.group, Some("web".parse().unwrap()));
+    let file = read(&template("/etc/a.j2")).unwrap().items[0].file.clone().unwrap();
+    assert_eq!(file.template, Some("/etc/a.j2".into()));
+    let relative = read(&template("a.j2"));
+    assert!(matches!(relative, Err(ConfigError::Item { problem: InvalidItem::TemplatePath, .. })), "{relative:?}");
+    let wrong = read("\ngroups = 'web'").unwrap_err().to_string();
+    assert!(wrong.starts_with("COUNTERSIGN_TOML, line 2, column 1: unknown field"), "{wrong}");
+    assert!(matches!(read(&" ".repeat(64 * 1024 + 1)), Err(ConfigError::TooLong)));
 }
 
 /// Who asks for a shorter interval alone need not know of the pause.

@@ -18,6 +18,9 @@ pub enum ConfigError {
         /// What is wrong there.
         message: String,
     },
+    /// The text of a variable is longer than a file may be.
+    #[error("{} is longer than 64 KiB", crate::config::ConfigFile::VARIABLE)]
+    TooLong,
     /// An item is not one.
     #[error("item {item}")]
     Item {
@@ -129,8 +132,8 @@ pub enum InvalidItem {
     /// The file's path is none.
     #[error("file.path is not the path of a file, or has a .. in it")]
     FilePath,
-    /// The template's path is none.
-    #[error("file.template is not the path of a file")]
+    /// The template's path is none, or stands beside a configuration that is no file.
+    #[error("file.template is not the path of a file, or not absolute in COUNTERSIGN_TOML")]
     TemplatePath,
     /// A variable would be this program's own.
     #[error("variables that begin with COUNTERSIGN_ are not for the child")]
@@ -155,6 +158,7 @@ impl ConfigError {
                 "docs/configuration.md tells what it may say; countersign config schema prints the same for editors"
                     .into()
             }
+            Self::TooLong => "mount a file, and name it by COUNTERSIGN_CONFIG".into(),
             Self::Item { problem, .. } => problem.hint().into(),
             Self::NothingAsked => "[items.NAME] of the configuration, or --env NAME=secret:ID".into(),
             Self::TooMuchAsked => "one exchange takes no more: members of one secret count once".into(),

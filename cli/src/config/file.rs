@@ -23,8 +23,8 @@ const MAX_BYTES: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub struct ConfigFile {
     pub(super) tables: Tables,
-    /// What relative paths of templates stand below.
-    folder: PathBuf,
+    /// What relative paths of templates stand below, where there is such a folder.
+    folder: Option<PathBuf>,
 }
 
 /// What a container needs, for `countersign exec` and `countersign agent`. Flags go before variables, variables before this file.
@@ -147,6 +147,9 @@ impl ConfigFile {
     /// Where it is looked for where no place is given.
     pub const DEFAULT_PATH: &str = "/etc/countersign.toml";
 
+    /// The variable that may hold the text in place of a file.
+    pub const VARIABLE: &str = "COUNTERSIGN_TOML";
+
     /// Reads the file of this path; without one that of [`Self::DEFAULT_PATH`], where there is one.
     ///
     /// # Errors
@@ -177,13 +180,25 @@ impl ConfigFile {
     /// [`ConfigError::Syntax`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let tables = toml::from_str(text).map_err(|error| syntax_error(text, path, error))?;
-        Ok(Self { tables, folder: path.parent().map(Path::to_owned).unwrap_or_default() })
+        Ok(Self { tables, folder: path.parent().map(Path::to_owned) })
+    }
+
+    /// Reads the text that [`Self::VARIABLE`] holds. No template stands beside it.
+    ///
+    /// # Errors
+    /// [`ConfigError::TooLong`], [`ConfigError::Syntax`].
+    pub fn parse_variable(text: &str) -> Result<Self, ConfigError> {
+        if text.len() > MAX_BYTES {
+            return Err(ConfigError::TooLong);
+        }
+        let file = Self::parse(text, Path::new(Self::VARIABLE))?;
+        Ok(Self { folder: None, ..file })
     }
 
     pub(super) fn take_items(&mut self) -> Result<Vec<Item>, ConfigError> {
         let items = std::mem::take(&mut self.tables.items).into_iter();
         let item = |(Text(name), table): (Text<ItemName>, ItemTable)| {
-            let item = table.into_item(name.clone(), &self.folder);
+            let item = table.into_item(name.clone(), self.folder.as_deref());
             item.map_err(|problem| ConfigError::Item { item: name, problem })
         };
         items.map(item).collect()

@@ -5,8 +5,8 @@ use protocol::Group;
 use crate::{
     Origin,
     config::{
-        FileMode, FileSink, InvalidReference, Item, ItemName, OnChange, Source, VariableName, item_table::DEFAULT_KEEP,
-        reference::split_path,
+        FileMode, FileSink, Inherit, InvalidReference, Item, ItemName, OnChange, Source, VariableName,
+        item_table::DEFAULT_KEEP, reference::split_path,
     },
 };
 
@@ -31,6 +31,8 @@ pub struct Given {
     pub interval: Option<Duration>,
     /// Where the endpoint listens.
     pub listen: Option<SocketAddr>,
+    /// Which variables a child inherits.
+    pub inherit: Option<Inherit>,
 }
 
 /// An item in one line: where it goes, and what it is.

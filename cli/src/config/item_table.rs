@@ -84,9 +84,9 @@ pub(super) struct FileTable {
 }
 
 impl ItemTable {
-    /// The item of this name. `folder` is what a relative path of a template stands below. Whether names and paths are well-formed is
+    /// The item of this name. `folder` is what a relative path of a template stands below; without one there can be none. Whether names and paths are well-formed is
     /// for the rules to say.
-    pub(super) fn into_item(self, name: ItemName, folder: &Path) -> Result<Item, InvalidItem> {
+    pub(super) fn into_item(self, name: ItemName, folder: Option<&Path>) -> Result<Item, InvalidItem> {
         let Self { secret, role, access_token, member, version_id, version_stage, seconds, env, file, stdin, keep } =
             self;
         let of_secret = [
@@ -114,7 +114,7 @@ impl ItemTable {
             name,
             source,
             variable: env.map(Text::into_inner),
-            file: file.map(|file| file.into_sink(folder)),
+            file: file.map(|file| file.into_sink(folder)).transpose()?,
             stdin,
             keep: keep.map_or(DEFAULT_KEEP, |span| span.into_inner().duration()),
         })
@@ -122,14 +122,19 @@ impl ItemTable {
 }
 
 impl FileTable {
-    fn into_sink(self, folder: &Path) -> FileSink {
+    fn into_sink(self, folder: Option<&Path>) -> Result<FileSink, InvalidItem> {
         let Self { path, mode, owner, template } = self;
-        FileSink {
+        let template = match (template, folder) {
+            (Some(template), Some(folder)) => Some(folder.join(template)),
+            (Some(template), None) if template.is_relative() => return Err(InvalidItem::TemplatePath),
+            (template, None) | (template @ None, Some(_)) => template,
+        };
+        Ok(FileSink {
             path,
             mode: mode.map_or(FileMode::OWNER_READS, Text::into_inner),
             owner: owner.map(Text::into_inner),
-            template: template.map(|template| folder.join(template)),
-        }
+            template,
+        })
     }
 }
 

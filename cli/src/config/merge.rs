@@ -49,7 +49,7 @@ impl Config {
                 None => on_change.map(OnChangeTable::into_on_change).transpose()?,
                 given => given,
             },
-            child: child.into_settings(),
+            child: child.into_settings(given.inherit),
             endpoint: match (endpoint, given.listen) {
                 (None, None) => None,
                 (table, listen) => Some(table.unwrap_or_default().into_settings(listen)),
@@ -75,13 +75,13 @@ impl RefreshTable {
 }
 
 impl ChildTable {
-    fn into_settings(self) -> ChildSettings {
-        let Self { stop_signal, grace, at_use_by, inherit } = self;
+    fn into_settings(self, inherit: Option<Inherit>) -> ChildSettings {
+        let Self { stop_signal, grace, at_use_by, inherit: of_file } = self;
         ChildSettings {
             stop_signal: stop_signal.map_or(Signal::Term, Text::into_inner),
             grace: span(grace).unwrap_or(DEFAULT_GRACE),
             at_use_by,
-            inherit: inherit.map_or(Inherit::All, Inherit::These),
+            inherit: inherit.or(of_file.map(Inherit::These)).unwrap_or_default(),
         }
     }
 }

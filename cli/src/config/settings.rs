@@ -1,4 +1,4 @@
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{convert::Infallible, fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use protocol::Group;
 use serde::Deserialize;
@@ -197,6 +197,16 @@ impl fmt::Display for OnChange {
             Self::Restart => f.write_str("restart"),
             Self::Run(command) => write!(f, "run:{}", command.join(" ")),
         }
+    }
+}
+
+impl FromStr for Inherit {
+    type Err = Infallible;
+
+    /// Reads `NAME,NAME,...`, which may be empty: none. Whether they are names is for the rules to say.
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        Ok(Self::These(names.map(str::to_owned).collect()))
     }
 }
 
