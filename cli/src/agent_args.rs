@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 use countersign::endpoint::Probe;
@@ -40,12 +40,16 @@ pub(crate) struct RunAgent {
 ///   countersign probe
 ///   countersign probe live
 ///   countersign probe ready --listen 127.0.0.1:2773
+///   countersign probe started --wait 2m
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ProbeAgent {
     /// What it is asked.
     #[arg(default_value = "ready")]
     pub(crate) what: What,
+    /// Ask again until it is so, for this long at most: 2m, 30s.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "0s", hide_default_value = true)]
+    pub(crate) wait: Duration,
     #[command(flatten)]
     pub(crate) needs: Needs,
 }
@@ -56,6 +60,8 @@ pub(crate) enum What {
     Live,
     /// Whether every item may be used now, and is in its files.
     Ready,
+    /// Whether that was so once, at the time of a probe. For what restarts or replaces a container that fails its check.
+    Started,
 }
 
 /// Print AWS credentials as the AWS CLI and the SDKs take them from a program.
@@ -103,6 +109,7 @@ impl From<What> for Probe {
         match what {
             What::Live => Self::Live,
             What::Ready => Self::Ready,
+            What::Started => Self::Started,
         }
     }
 }

@@ -39,6 +39,8 @@ pub enum Probe {
     /// Whether every item may be used.
     #[default]
     Ready,
+    /// Whether every item could be used once, whatever became of it.
+    Started,
 }
 
 struct Reply {
@@ -70,6 +72,7 @@ pub async fn probe(settings: &EndpointSettings, what: Probe) -> Result<(), Error
     let path = match what {
         Probe::Live => "/health",
         Probe::Ready => "/ready",
+        Probe::Started => "/started",
     };
     match get(address, path, None).await?.status {
         200 => Ok(()),

@@ -137,7 +137,7 @@ pub(super) fn routes_that_ask(holdings: &Holdings, freshness: Freshness) -> Rout
     let hosts = Hosts::new(vec!["agent.internal".into()]);
     let guard = Guard::new(hosts, Secret::new(TOKEN.into()), Arc::clone(&metrics));
     let unwritten = Unwritten::default();
-    router(Served { holdings: holdings.clone(), unwritten, freshness, metrics }, guard)
+    router(Served { holdings: holdings.clone(), unwritten, was_ready: false.into(), freshness, metrics }, guard)
 }
 
 /// A request as a client on this machine sends it, without a token.

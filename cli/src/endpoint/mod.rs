@@ -4,8 +4,9 @@
 //! | --- | --- | --- |
 //! | `GET /credentials/{alias}` | `Authorization`, bare | a role's credentials, as Amazon ECS gives them to a container |
 //! | `GET /secretsmanager/get?secretId=` and `GET /v1/{secretId}` | `X-Aws-Parameters-Secrets-Token` | a secret, as the AWS Secrets Manager Agent gives it |
-//! | `GET /health` | | 200 while the agent runs |
+//! | `GET /health`, `GET /ping` | | 200 while the agent runs |
 //! | `GET /ready` | | 200 where every item may be used and is in its files, else 503 |
+//! | `GET /started` | | 200 where that was so once, when it was asked for, else 503 |
 //! | `GET /metrics` | | counts and times in Prometheus' text form |
 //!
 //! Sources: AWS SDKs and Tools Reference Guide, "Container credential provider"; README of aws-secretsmanager-agent; Prometheus,
@@ -32,8 +33,8 @@
 //!
 //! Not kept out: root, and the user that the agent runs as, who can read the file. Who holds connections open as fast as they are
 //! closed can keep others waiting. While no agent runs, anyone may listen on its port and be sent the token of the last one, which
-//! is worth nothing to the next; and at all times on the same port of `::1`, where `localhost` may lead: so clients are told the
-//! address.
+//! is worth nothing to the next. At 127.0.0.1 it listens on the same port of `::1` too, where `localhost` may lead, and the other
+//! way round; it does not start where somebody else does.
 mod answer;
 mod ask;
 mod credentials;

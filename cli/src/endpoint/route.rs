@@ -10,6 +10,7 @@ pub(crate) enum Route {
     Secret,
     Health,
     Ready,
+    Started,
     Metrics,
     /// Nothing. It wants a token all the same: without one, nobody learns what there is.
     Other,
@@ -19,8 +20,9 @@ impl Route {
     /// The route of a path. A path that is written in another way than these is [`Route::Other`].
     pub(crate) fn of(path: &str) -> Self {
         match path {
-            "/health" => Self::Health,
+            "/health" | "/ping" => Self::Health,
             "/ready" => Self::Ready,
+            "/started" => Self::Started,
             "/metrics" => Self::Metrics,
             "/secretsmanager/get" => Self::Secret,
             path if path.starts_with("/v1/") => Self::Secret,
@@ -32,7 +34,7 @@ impl Route {
     /// Where a request must bring the token, if it must.
     pub(crate) const fn token_header(self) -> Option<HeaderName> {
         match self {
-            Self::Health | Self::Ready | Self::Metrics => None,
+            Self::Health | Self::Ready | Self::Started | Self::Metrics => None,
             Self::Credentials => Some(header::AUTHORIZATION),
             Self::Secret | Self::Other => Some(HeaderName::from_static(SECRETS_TOKEN)),
         }
@@ -45,6 +47,7 @@ impl Route {
             Self::Secret => "secret",
             Self::Health => "health",
             Self::Ready => "ready",
+            Self::Started => "started",
             Self::Metrics => "metrics",
             Self::Other => "other",
         }

@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use axum::{
     Router,
@@ -30,6 +33,8 @@ use crate::{
 pub(crate) struct Served {
     pub(crate) holdings: Holdings,
     pub(crate) unwritten: Unwritten,
+    /// Whether it was seen to be ready.
+    pub(crate) was_ready: AtomicBool,
     pub(crate) freshness: Freshness,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -48,7 +53,9 @@ pub(crate) fn router(served: Served, guarded: Guard) -> Router {
         .route("/secretsmanager/get", get(secret))
         .route("/v1/{*id}", get(secret_of_path))
         .route("/health", get(health))
+        .route("/ping", get(ping))
         .route("/ready", get(ready))
+        .route("/started", get(started))
         .route("/metrics", get(numbers))
         .fallback(nothing)
         .layer(from_fn_with_state(Arc::new(guarded), guard))
@@ -91,14 +98,37 @@ async fn health() -> Response {
     json(StatusCode::OK, Secret::new(br#"{"alive":true}"#.to_vec()))
 }
 
+/// What health checks of the AWS Secrets Manager Agent ask.
+async fn ping() -> Response {
+    of_type(StatusCode::OK, "text/plain", Secret::new(b"healthy".to_vec()))
+}
+
 async fn ready(State(served): State<Arc<Served>>) -> Response {
-    let Served { holdings, unwritten, .. } = &*served;
-    let is_missing = |item: &&Item| holdings.value(&item.name).is_none() || unwritten.has(&item.name);
-    let missing = holdings.items().iter().filter(is_missing);
-    let missing: Vec<&str> = missing.map(|item| item.name.as_str()).collect();
-    let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let readiness = Readiness { ready: missing.is_empty(), missing };
-    json(status, Secret::new(serde_json::to_vec(&readiness).expect("names serialize")))
+    let readiness = served.readiness();
+    readiness.answer(readiness.ready)
+}
+
+async fn started(State(served): State<Arc<Served>>) -> Response {
+    let readiness = served.readiness();
+    readiness.answer(served.was_ready.load(Relaxed))
+}
+
+impl Served {
+    fn readiness(&self) -> Readiness<'_> {
+        let Self { holdings, unwritten, .. } = self;
+        let is_missing = |item: &&Item| holdings.value(&item.name).is_none() || unwritten.has(&item.name);
+        let missing: Vec<&str> = holdings.items().iter().filter(is_missing).map(|item| item.name.as_str()).collect();
+        let ready = missing.is_empty();
+        self.was_ready.fetch_or(ready, Relaxed);
+        Readiness { ready, missing }
+    }
+}
+
+impl Readiness<'_> {
+    fn answer(&self, good: bool) -> Response {
+        let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        json(status, Secret::new(serde_json::to_vec(self).expect("names serialize")))
+    }
 }
 
 async fn numbers(State(served): State<Arc<Served>>) -> Response {

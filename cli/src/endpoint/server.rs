@@ -13,10 +13,11 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use protocol::SystemRandom;
+use rustix::io::Errno;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    task::{JoinHandle, JoinSet},
+    task::JoinSet,
     time,
 };
 
@@ -57,7 +58,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Listens, and serves nothing yet.
 pub struct Endpoint {
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     address: SocketAddr,
     allow_remote: bool,
     router: Router,
@@ -69,7 +70,8 @@ pub struct Endpoint {
 /// Serves until it is dropped; the token's file goes then, too.
 #[derive(Debug)]
 pub struct Serving {
-    task: JoinHandle<()>,
+    /// They end with it.
+    _tasks: JoinSet<()>,
     _token_file: TokenFile,
 }
 
@@ -109,15 +111,21 @@ impl Endpoint {
         if !allow_remote && !address.ip().to_canonical().is_loopback() {
             return Err(EndpointError::NotLoopback(*address).into());
         }
-        let listener = listener(*address).map_err(|source| EndpointError::Listen { address: *address, source })?;
-        let address = listener.local_addr().unwrap_or(*address);
+        let listeners = listeners(*address)?;
+        let address = listeners.first().and_then(|listener| listener.local_addr().ok()).unwrap_or(*address);
         let token_file = TokenFile::write(token_path.to_owned(), &SystemRandom)?;
         let metrics = Arc::new(Metrics::new(holdings.clone(), asked));
         let guard = Guard::new(Hosts::new(hosts.clone()), token_file.token(), Arc::clone(&metrics));
         let unwritten = Unwritten::default();
-        let served = Served { holdings: holdings.clone(), unwritten: unwritten.clone(), freshness, metrics };
+        let served = Served {
+            holdings: holdings.clone(),
+            unwritten: unwritten.clone(),
+            was_ready: false.into(),
+            freshness,
+            metrics,
+        };
         let router = router(served, guard);
-        Ok(Self { listener, address, allow_remote: *allow_remote, router, token_file, holdings, unwritten })
+        Ok(Self { listeners, address, allow_remote: *allow_remote, router, token_file, holdings, unwritten })
     }
 
     /// The address that it listens on: of the settings, with the port that the system chose where they say 0.
@@ -153,14 +161,13 @@ impl Endpoint {
     /// Begins to serve.
     #[must_use]
     pub fn serve(self) -> Serving {
-        let Self { listener, allow_remote, router, token_file, .. } = self;
-        Serving { task: tokio::spawn(accept(listener, allow_remote, router)), _token_file: token_file }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.task.abort();
+        let Self { listeners, allow_remote, router, token_file, .. } = self;
+        let connections = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut tasks = JoinSet::new();
+        for listener in listeners {
+            tasks.spawn(accept(listener, allow_remote, router.clone(), Arc::clone(&connections)));
+        }
+        Serving { _tasks: tasks, _token_file: token_file }
     }
 }
 
@@ -179,14 +186,38 @@ pub(crate) fn reached_at(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
+/// Where `localhost` may lead, too, which clients resolve as they please: who listened there would be sent the token.
+const fn twin(address: SocketAddr) -> Option<SocketAddr> {
+    match address.ip() {
+        IpAddr::V4(Ipv4Addr::LOCALHOST) => Some(SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), address.port())),
+        IpAddr::V6(Ipv6Addr::LOCALHOST) => Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())),
+        IpAddr::V4(_) | IpAddr::V6(_) => None,
+    }
+}
+
+/// Listens at the address, and at its twin where this machine has one. A port that the system chooses is at the address alone.
+fn listeners(address: SocketAddr) -> Result<Vec<TcpListener>, EndpointError> {
+    let listen = |address| listener(address).map_err(|source| EndpointError::Listen { address, source });
+    let mut listeners = vec![listen(address)?];
+    if let Some(twin) = twin(address).filter(|twin| twin.port() != 0) {
+        match listen(twin) {
+            Ok(listener) => listeners.push(listener),
+            // This machine has no such family.
+            Err(EndpointError::Listen { source, .. })
+                if matches!(Errno::from_io_error(&source), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(listeners)
+}
+
 fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
 }
 
-async fn accept(listener: TcpListener, allow_remote: bool, router: Router) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+async fn accept(listener: TcpListener, allow_remote: bool, router: Router, connections: Arc<Semaphore>) {
     // They end with this task.
     let mut tasks = JoinSet::new();
     loop {

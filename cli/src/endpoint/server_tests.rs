@@ -152,6 +152,24 @@ async fn an_agent_is_not_ready_before_its_files_are_written() {
 }
 
 #[tokio::test]
+async fn nobody_else_listens_where_localhost_may_lead() {
+    let Ok(other) = std::net::TcpListener::bind("[::1]:0") else { return };
+    let (folder, (holdings, _)) = (tempfile::tempdir().unwrap(), fixture::holdings());
+    let port = other.local_addr().unwrap().port();
+    let ours = settings(&format!("127.0.0.1:{port}"));
+    let refused = listen(&ours, &folder.path().join("token"), &holdings).unwrap_err();
+    assert!(
+        matches!(&refused, Error::Endpoint(EndpointError::Listen { address, .. }) if address.is_ipv6()),
+        "{refused}"
+    );
+    drop(other);
+    let _serving = listen(&ours, &folder.path().join("token"), &holdings).unwrap().serve();
+    for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+        probe(&settings(&address), Probe::Live).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_connection_carries_one_request() {
     let (folder, (holdings, _)) = (tempfile::tempdir().unwrap(), fixture::holdings());
     let (_serving, settings) = serve(&folder.path().join("token"), &holdings);

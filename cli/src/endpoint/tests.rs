@@ -113,7 +113,7 @@ async fn refusals_have_one_form() {
 async fn every_route_that_needs_no_token_is_guarded_all_the_same() {
     let (holdings, _) = holdings();
     let router = routes(&holdings);
-    for path in ["/health", "/ready", "/metrics"] {
+    for path in ["/health", "/ping", "/ready", "/started", "/metrics"] {
         assert_eq!(ask(&router, request(path)).await.0, 200, "{path}");
         assert_eq!(ask(&router, request(path).header("via", "a")).await.0, 400, "{path}");
         assert_eq!(ask(&router, request(path).header("origin", "null")).await.0, 400, "{path}");
@@ -189,7 +189,7 @@ async fn what_the_configuration_does_not_name_is_not_there() {
         assert_eq!(ask(&router, of_role(target)).await.0, 404, "{target}");
     }
     assert_eq!(ask(&router, of_secret("/secretsmanager/get?secretId=app/db&x=y")).await.0, 400);
-    for target in ["/", "/v1/", "/secretsmanager", "/secretsmanager/get/", "/ping"] {
+    for target in ["/", "/v1/", "/secretsmanager", "/secretsmanager/get/", "/ping/"] {
         let (status, body) = ask(&router, of_secret(target)).await;
         assert_eq!(status, 404, "{target}: {body}");
     }
@@ -228,6 +228,20 @@ async fn an_agent_tells_how_it_is() {
     let router = routes(&holdings);
     assert_eq!(ask(&router, request("/health")).await, (200, r#"{"alive":true}"#.to_owned()));
     assert_eq!(ask(&router, request("/ready")).await, (200, r#"{"ready":true,"missing":[]}"#.to_owned()));
+    assert_eq!(ask(&router, request("/ping")).await, (200, "healthy".to_owned()));
+}
+
+#[tokio::test]
+async fn who_was_ready_has_started_whatever_becomes_of_it() {
+    let (holdings, clock) = holdings();
+    let router = routes(&holdings);
+    clock.0.store(NOW + HOUR, Relaxed);
+    assert_eq!(ask(&router, request("/started")).await.0, 503);
+    clock.0.store(NOW, Relaxed);
+    assert_eq!(ask(&router, request("/started")).await.0, 200);
+    clock.0.store(NOW + HOUR, Relaxed);
+    assert_eq!(ask(&router, request("/started")).await.0, 200);
+    assert_eq!(ask(&router, request("/ready")).await.0, 503);
 }
 
 #[tokio::test]

@@ -1,24 +1,22 @@
-use std::{
-    fs::{self, File},
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
-
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use protocol::{Random, Secret};
-use rustix::fs::Mode;
+use std::path::{Path, PathBuf};
 
 use crate::{
     Error,
-    new_file::{Ownership, replace_in},
+    config::FileMode,
+    deliver::placed_file::PlacedFile,
+    material::{Closed, read},
+    new_file::Ownership,
 };
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use protocol::{Random, Secret};
 
 /// The token that requests must bring, and the file that who may have it reads it from: 256 random bits in base64url, without a
-/// newline, which SDKs would take for a part of it. The file has mode 0400 and ends with this value.
+/// newline, which SDKs would take for a part of it. The file has mode 0400, stands where an item's file could, and ends with this
+/// value.
 #[derive(Debug)]
 pub(crate) struct TokenFile {
-    path: PathBuf,
+    place: PlacedFile,
     token: Secret<String>,
 }
 
@@ -29,20 +27,15 @@ impl TokenFile {
         random.fill(&mut bytes);
         let bytes = Secret::new(bytes);
         let token = Secret::new(BASE64_URL_SAFE_NO_PAD.encode(bytes.expose()));
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let write = || {
-            let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
-            replace_in(File::open(folder)?, name, token.expose().as_bytes(), Mode::RUSR, Ownership::default())
-        };
-        match write() {
-            Ok(()) => Ok(Self { path, token }),
-            Err(source) => Err(Error::File { action: "write", path, source }),
-        }
+        let place = PlacedFile::new(path, FileMode::OWNER_READS, Ownership::default())?;
+        place.prepare()?;
+        place.put(token.expose().as_bytes())?;
+        Ok(Self { place, token })
     }
 
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.place.path()
     }
 
     /// The token. Secret.
@@ -54,9 +47,9 @@ impl TokenFile {
 impl Drop for TokenFile {
     /// Deletes the file, unless another agent has put its own there.
     fn drop(&mut self) {
-        let there = fs::read(&self.path).map(Secret::new);
+        let there = read(self.place.path(), self.token.expose().len(), Some(Closed::ToAll));
         if there.is_ok_and(|there| is(&self.token, there.expose())) {
-            let _ = fs::remove_file(&self.path);
+            let _ = self.place.remove();
         }
     }
 }
@@ -68,11 +61,16 @@ pub(crate) fn is(token: &Secret<String>, given: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt as _, symlink},
+    };
 
     use protocol::SystemRandom;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
+    use crate::deliver::DeliveryError;
 
     #[test]
     fn the_file_holds_the_token_alone_and_its_owner_alone_reads_it() {
@@ -111,9 +109,29 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_said() {
+    fn it_goes_nowhere_else_than_an_items_file_would() {
         let folder = tempfile::tempdir().unwrap();
-        let error = TokenFile::write(folder.path().join("no/token"), &SystemRandom).unwrap_err();
-        assert!(matches!(error, Error::File { action: "write", .. }));
+        let write = |name: &str| TokenFile::write(folder.path().join(name), &SystemRandom);
+        fs::write(folder.path().join("theirs"), "theirs").unwrap();
+        symlink(folder.path().join("theirs"), folder.path().join("link")).unwrap();
+        assert!(matches!(write("link"), Err(Error::Delivery(DeliveryError::NoFile { .. }))));
+        assert_eq!(fs::read(folder.path().join("theirs")).unwrap(), b"theirs");
+        fs::create_dir(folder.path().join("open")).unwrap();
+        fs::set_permissions(folder.path().join("open"), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(write("open/token"), Err(Error::Delivery(DeliveryError::OpenToOthers { .. }))));
+        assert!(!folder.path().join("open/token").exists());
+        drop(write("made/token").unwrap());
+        assert_eq!(fs::metadata(folder.path().join("made")).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_pipe_in_its_place_does_not_hold_up_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let file = TokenFile::write(path.clone(), &SystemRandom).unwrap();
+        fs::remove_file(&path).unwrap();
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        drop(file);
+        assert!(path.symlink_metadata().is_ok());
     }
 }
