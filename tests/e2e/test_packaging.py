@@ -166,7 +166,7 @@ def test_the_program_of_a_pod_does_not_see_the_pool(name):
 def test_the_sidecar_is_a_native_one_that_is_waited_for():
     [pod] = pods(EXAMPLES / "kubernetes" / "sidecar.yaml")
     [agent] = pod["spec"]["initContainers"]
-    assert agent["restartPolicy"] == "Always" and "startupProbe" in agent
+    assert agent["restartPolicy"] == "Always" and "startupProbe" in agent and "readinessProbe" not in agent
 
 
 # Amazon ECS
@@ -217,6 +217,10 @@ def test_the_program_of_a_task_starts_when_the_agent_is_healthy_and_asks_it():
     agent, program = by_name["countersign"], by_name["web"]
     assert task["networkMode"] == "awsvpc", "its containers have one loopback address"
     assert agent["essential"] and agent["user"] == program["user"]
+    # An essential container that is unhealthy has the task replaced: one item that is missing later must not.
+    assert agent["healthCheck"]["command"][-2:] == ["probe", "started"]
+    for container in agent, program:
+        assert {"name": "AWS_REGION", "value": "eu-west-1"} in container["environment"], "EC2 sets none"
     assert program["dependsOn"] == [{"containerName": "countersign", "condition": "HEALTHY"}]
     listen = {variable["name"]: variable["value"] for variable in agent["environment"]}["COUNTERSIGN_LISTEN"]
     asked = {variable["name"]: variable["value"] for variable in program["environment"]}
