@@ -8,6 +8,7 @@ use crate::{
     agent_args::{CredentialProcess, ProbeAgent, RunAgent},
     config_command::ConfigCommands,
     device_args::Devices,
+    doctor_command::Doctor,
     exec_command::Exec,
     token_args::Token,
 };
@@ -54,6 +55,7 @@ pub(crate) enum Command {
     Token(Token),
     Device(Devices),
     Config(ConfigCommands),
+    Doctor(Doctor),
     #[cfg(feature = "operator")]
     Ca(Ca),
     #[cfg(feature = "operator")]

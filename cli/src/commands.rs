@@ -1,11 +1,11 @@
 use std::{
     env,
-    io::{IsTerminal as _, Write as _, stdout},
+    io::{ErrorKind, IsTerminal as _, Write as _, stdout},
     path::PathBuf,
     process::ExitCode,
 };
 
-use clap::{CommandFactory as _, error::ErrorKind};
+use clap::{CommandFactory as _, error};
 use countersign::{
     AccessKey, AwsCredentials, Client, Console, Error, Grant, Group, MaterialDir, Secret, SecretGrant, Want,
     config::BrokerSettings,
@@ -14,7 +14,7 @@ use countersign::{
 use crate::{
     agent_command,
     args::{Args, Command, Common, Configure, ConsoleUrl, Get, Publish, Pull, state_folder},
-    config_command, credential_process_command, device_commands, exec_command, probe_command,
+    config_command, credential_process_command, device_commands, doctor_command, exec_command, probe_command,
     progress::{self, waiting_for},
     token_args::Token,
     token_commands,
@@ -36,6 +36,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Error> {
         Command::CredentialProcess(asked) => credential_process_command::run(asked).await,
         Command::Device(devices) => device_commands::run(devices.command).await,
         Command::Config(config) => config_command::run(config),
+        Command::Doctor(doctor) => return doctor_command::run(doctor).await.map(ExitCode::from),
         #[cfg(feature = "operator")]
         Command::Ca(ca) => ca_commands::run(ca.command).await,
         #[cfg(feature = "operator")]
@@ -157,17 +158,23 @@ pub(crate) fn usage(message: &str) -> ! {
         }
         running = running.find_subcommand_mut(&word).expect("it was found");
     }
-    running.error(ErrorKind::MissingRequiredArgument, message).exit()
+    running.error(error::ErrorKind::MissingRequiredArgument, message).exit()
 }
 
-/// Writes to standard output, with a newline at the end where a person reads it.
+/// Writes to standard output, with a newline at the end where a person reads it. A reader that has enough, as `head`, is no error.
 pub(crate) fn print(bytes: &[u8]) -> Result<(), Error> {
+    progress::make_room();
     let mut out = stdout().lock();
     let newline = out.is_terminal() && !bytes.ends_with(b"\n");
-    out.write_all(bytes)
+    let written = out
+        .write_all(bytes)
         .and_then(|()| if newline { out.write_all(b"\n") } else { Ok(()) })
-        .and_then(|()| out.flush())
-        .map_err(|source| Error::File { action: "write", path: PathBuf::from("standard output"), source })
+        .and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(source) => Err(Error::File { action: "write", path: PathBuf::from("standard output"), source }),
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Writes JSON to standard output.

@@ -15,6 +15,9 @@ use crate::{
 const NPM_HINT: &str =
     "check the package's name, NPM_REGISTRY (https) and NPM_TOKEN, and that the token may see the package";
 
+/// How many seconds a clock may be from the broker's: requests are refused that are a minute off, the way included.
+pub(crate) const CLOCK_TOLERANCE: u64 = 25;
+
 /// Why nothing was received.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -232,7 +235,7 @@ impl Error {
             }
             Self::FederationUnreachable(_) => "check the network; --federation-url names another endpoint".into(),
             Self::Pull { .. } => "check --from, the group's name, and that this machine may read there".into(),
-            Self::Refused { clock_difference: Some(difference), .. } if difference.abs() > 25 => {
+            Self::Refused { clock_difference: Some(difference), .. } if difference.unsigned_abs() > CLOCK_TOLERANCE => {
                 format!("this machine's clock differs from the broker's by {} s: set it", difference.abs())
             }
             Self::Refused { .. } => {

@@ -16,6 +16,7 @@ mod config_command;
 mod credential_process_command;
 mod device_args;
 mod device_commands;
+mod doctor_command;
 mod exec_command;
 #[cfg(test)]
 mod help_tests;

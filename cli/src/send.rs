@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use crate::Error;
 
 /// How long the broker may take for one answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The broker's answer.
 pub(crate) struct Reply {

@@ -8,7 +8,12 @@
 mod broker;
 mod ssh_agent;
 
-use std::{env, fs, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    env, fs,
+    net::TcpListener,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::Path,
+};
 
 use broker::Broker;
 use pki::{DeviceKey, KeyKind, Subject, SubjectFields};
@@ -22,6 +27,9 @@ fn commands_print_what_their_transcripts_say() {
     let (broker, agent) = (Broker::start(), SshAgent::start());
     broker.objects.put("ssh-keys/ops.pub", agent.public.as_str());
     let folder = tempfile::tempdir().unwrap();
+    // What is delivered there is in memory; the transcripts find it as `run`.
+    let runtime = tempfile::tempdir_in("/dev/shm").unwrap();
+    symlink(runtime.path(), folder.path().join("run")).unwrap();
     furnish(folder.path(), &broker);
     configure(folder.path());
     // One for each transcript: they run at once.
@@ -41,7 +49,8 @@ fn commands_print_what_their_transcripts_say() {
         ("PATH", path.as_str()),
         ("HOME", "home"),
         ("XDG_STATE_HOME", "state"),
-        ("XDG_RUNTIME_DIR", ""),
+        ("XDG_RUNTIME_DIR", runtime.path().to_str().unwrap()),
+        ("COUNTERSIGN_LOG", "warn"),
         ("SSH_AUTH_SOCK", agent.socket.to_str().unwrap()),
         ("BROKER", &broker.url),
         ("FEDERATION", &format!("{}/federation", broker.url)),
@@ -62,6 +71,7 @@ fn commands_print_what_their_transcripts_say() {
     cases.insert_var("[URL]", broker.url.clone()).unwrap();
     cases.insert_var("[KEY]", agent.fingerprint.clone()).unwrap();
     cases.insert_var("[SOCKET]", agent.socket.to_str().unwrap().to_owned()).unwrap();
+    cases.insert_var("[RUNTIME]", runtime.path().to_str().unwrap().to_owned()).unwrap();
     cases.case(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts/*.trycmd"));
     cases.run();
 }

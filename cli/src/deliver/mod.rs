@@ -13,9 +13,11 @@ pub(crate) mod placed_file;
 mod runtime_folder;
 mod standard_input;
 mod template;
+mod trial;
 mod variables;
 
 pub use delivery::{Delivery, Rewritten};
 pub use delivery_error::DeliveryError;
 pub use runtime_folder::RuntimeFolder;
 pub use template::{NotText, TemplateFault};
+pub(crate) use trial::{Doubts, RuntimeTrial, Trial};

@@ -36,8 +36,7 @@ impl RuntimeFolder {
     /// [`DeliveryError::TakenRuntime`] where that is so and none is configured; [`DeliveryError::ForeignLink`],
     /// [`DeliveryError::Folder`].
     pub fn new(configured: Option<&Path>) -> Result<Self, Error> {
-        let default = || default_path(env::var_os("XDG_RUNTIME_DIR"), geteuid(), Path::new("/run"));
-        let path = configured.map_or_else(default, Path::to_owned);
+        let path = Self::place(configured);
         let path = std::path::absolute(&path).map_err(|source| DeliveryError::Folder { path, source })?;
         if configured.is_none() {
             return Self::by_default(path);
@@ -55,6 +54,12 @@ impl RuntimeFolder {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Where it is, whether it is there or not.
+    pub(crate) fn place(configured: Option<&Path>) -> PathBuf {
+        let default = || default_path(env::var_os("XDG_RUNTIME_DIR"), geteuid(), Path::new("/run"));
+        configured.map_or_else(default, Path::to_owned)
     }
 
     /// The folder.

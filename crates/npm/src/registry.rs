@@ -65,6 +65,12 @@ impl Registry {
         )
     }
 
+    /// Its url, which ends in a slash.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// Publishes a group's material as the next patch version, unless the latest version holds this generation.
     ///
     /// A package that can be read without a token is refused. Whether a new one can be is known once it is there: then
