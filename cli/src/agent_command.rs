@@ -1,4 +1,4 @@
-use std::{env, ops::ControlFlow, sync::Arc};
+use std::{env, ops::ControlFlow, sync::Arc, time::Duration};
 
 use countersign::{
     Error,
@@ -20,6 +20,9 @@ use crate::{
     progress::waiting_for,
 };
 
+/// How long what an earlier run left is better than nothing, for who reads it while this one starts.
+const KEEP_EARLIER: Duration = Duration::from_secs(10);
+
 /// Runs the agent, and gives its exit code: 0 where it was asked to end.
 pub(crate) async fn run(RunAgent { once, needs }: RunAgent) -> Result<u8, Error> {
     log::start();
@@ -35,6 +38,7 @@ async fn once(config: Config, mut signals: Signals) -> Result<u8, Error> {
     let runtime = RuntimeFolder::new(config.runtime.as_deref())?;
     let holdings = Holdings::new(config.items, Arc::new(SystemClock));
     let mut delivery = Delivery::new(holdings.clone(), &runtime)?;
+    delivery.clear()?;
     let timeout = config.broker.timeout;
     let mut refresher = Refresher::new(holdings.clone(), config.refresh, client(config.broker), Arc::new(SystemRandom));
     tokio::select! {
@@ -92,8 +96,8 @@ impl Agent {
             None => environment,
         };
         let unwritten = endpoint.as_ref().map(Endpoint::unwritten).unwrap_or_default();
-        unwritten.add(holdings.items().iter().filter(|item| item.file.is_some()).map(|item| &item.name));
-        let files = Files::new(delivery, unwritten);
+        let mut files = Files::new(delivery, unwritten);
+        files.keep_earlier(KEEP_EARLIER);
         Ok(Self { holdings, files, events, nudge, signals, endpoint, hook, environment })
     }
 
@@ -110,7 +114,7 @@ impl Agent {
                 signal = self.signals.next() => if self.signal(signal).is_break() { break },
                 Some(event) = self.events.recv() => match event {
                     Event::Changed(names) => self.changed(&names),
-                    Event::Ended(names) => self.files.delivery_mut().withdraw(&names),
+                    Event::Ended(names) => self.files.withdraw(&names),
                 },
                 (pid, end) = reaper.next() => {
                     let Self { hook, environment, files, .. } = &mut self;
@@ -118,13 +122,13 @@ impl Agent {
                         hook.ended(pid, end, || Ok(environment.with_items(files.delivery().environment()?)));
                     }
                 }
-                () = self.files.again() => self.changed(&[]),
+                () = self.files.due() => if self.files.tend() { self.run_hook() },
             }
         }
         if let Some(hook) = &mut self.hook {
             hook.stop();
         }
-        self.files.delivery_mut().withdraw_all();
+        self.files.withdraw_all();
         Ok(0)
     }
 
@@ -143,16 +147,20 @@ impl Agent {
         }
     }
 
-    /// Items changed, or came back; or files are tried again.
+    /// Items changed, or came back.
     fn changed(&mut self, names: &[ItemName]) {
         let is_rewritten = self.files.write(names);
         let mut items = self.holdings.items().iter().filter(|item| names.contains(&item.name));
         // What has no file is known to the command by its variable, or by the endpoint.
         if is_rewritten || items.any(|item| item.file.is_none()) {
-            let Self { hook, environment, files, .. } = self;
-            if let Some(hook) = hook {
-                hook.changed(|| Ok(environment.with_items(files.delivery().environment()?)));
-            }
+            self.run_hook();
+        }
+    }
+
+    fn run_hook(&mut self) {
+        let Self { hook, environment, files, .. } = self;
+        if let Some(hook) = hook {
+            hook.changed(|| Ok(environment.with_items(files.delivery().environment()?)));
         }
     }
 }

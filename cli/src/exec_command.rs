@@ -66,6 +66,8 @@ pub(crate) async fn run(Exec { once, needs, command }: Exec) -> Result<u8, Error
         Some(runtime) => Delivery::new(holdings.clone(), runtime)?,
         None => Delivery::without_files(holdings.clone()),
     };
+    // Whatever becomes of this start, an earlier run's do not outlive it.
+    delivery.clear()?;
     let broker = client(config.broker.clone());
     let mut refresher = Refresher::new(holdings.clone(), config.refresh, broker, Arc::new(SystemRandom));
     tokio::select! {

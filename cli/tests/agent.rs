@@ -216,12 +216,27 @@ fn once_is_everything_or_nothing() {
     assert_eq!(fs::read_to_string(folder.path().join("run/db")).unwrap(), "correct horse");
     assert!(!folder.path().join("run/token").exists(), "nobody would be listened to");
 
-    fs::remove_dir_all(folder.path().join("run")).unwrap();
+    // What the earlier run left does not outlive the start that fails.
     let one_more = items.replace("app/db", "app/none");
     let (config, _) = configure(folder.path(), &broker, &one_more);
     let failed = countersign(&["agent", "--once"], &config).output().unwrap();
     assert_eq!(failed.status.code(), Some(6), "{}", String::from_utf8_lossy(&failed.stderr));
     assert!(!folder.path().join("run/key").exists());
+}
+
+#[test]
+fn what_an_earlier_agent_left_is_deleted_where_nothing_comes() {
+    let broker = Broker::start();
+    broker.answer(Answer { delay: Duration::from_secs(60), ..Answer::of(503) });
+    let folder = tempfile::tempdir().unwrap();
+    let left = folder.path().join("left");
+    fs::write(&left, "old").unwrap();
+    let items = format!("[items.key]\nsecret = \"app/api-key\"\nfile = {{ path = \"{}\" }}\n", left.display());
+    let begun = Instant::now();
+    let agent = Agent::start(&broker, &items);
+    agent.until("it asks", || broker.requests() > 0);
+    assert!(left.exists() || begun.elapsed() >= Duration::from_secs(10));
+    agent.until("what was left is deleted", || !left.exists());
 }
 
 #[test]

@@ -114,6 +114,16 @@ fn a_command_does_not_begin_without_all_that_it_needs() {
 }
 
 #[test]
+fn what_an_earlier_run_left_does_not_outlive_a_start_that_fails() {
+    let place = Place::new();
+    fs::write(place.path("left"), "old").unwrap();
+    let file = format!("{}=secret:ops/root", place.path("left").display());
+    let (code, _, log) = end(place.exec("", &["--file", &file, "--", "true"]).spawn().unwrap());
+    assert_eq!(code, 5, "{log}");
+    assert!(!place.path("left").exists());
+}
+
+#[test]
 fn a_process_that_is_ended_while_it_waits_ends_at_once() {
     let place = Place::new();
     for answer in [Answer::of(503), Answer { delay: Duration::from_secs(60), ..Answer::of(200) }] {

@@ -1,23 +1,26 @@
-use std::{collections::BTreeSet, os::fd::OwnedFd, path::Path, sync::Arc};
+use std::{os::fd::OwnedFd, path::Path, time::Duration};
 
 use ports::chain;
 use protocol::Secret;
 
 use crate::{
     Error,
-    config::{FileSink, Item, ItemName},
+    config::ItemName,
     deliver::{
-        DeliveryError, RuntimeFolder, accounts::Accounts, placed_file::PlacedFile, standard_input::standard_input,
-        template::Template, variables::variables,
+        DeliveryError, RuntimeFolder,
+        accounts::Accounts,
+        item_file::{ItemFile, lend},
+        standard_input::standard_input,
+        variables::variables,
     },
-    new_file::Ownership,
-    refresh::{Holdings, ItemValue},
+    refresh::Holdings,
 };
 
 /// What puts items where they go: files, variables, standard input.
 ///
 /// A file is put in its place at once, whole, with its mode and its owner, and only where it is not there as it should be. Its
-/// temporary is closed to others until then.
+/// temporary is closed to others until then. It is not there for longer than what it was made of may be used, also where it could
+/// not be written anew, as long as [`Delivery::withdraw_ended`] is called when [`Delivery::next_look`] says so.
 pub struct Delivery {
     holdings: Holdings,
     files: Vec<ItemFile>,
@@ -30,15 +33,6 @@ pub struct Rewritten {
     pub changed: bool,
     /// Why others were not written. They keep what they had, and are tried again with the next change.
     pub failures: Vec<Error>,
-}
-
-struct ItemFile {
-    item: ItemName,
-    place: PlacedFile,
-    template: Option<Template>,
-    /// The items that are in it, or would be.
-    speaks_of: BTreeSet<ItemName>,
-    failed: bool,
 }
 
 impl Delivery {
@@ -84,7 +78,7 @@ impl Delivery {
     /// As [`Delivery::write`], and tells of each file that was not written.
     pub fn rewrite(&mut self, names: &[ItemName]) -> Rewritten {
         let mut rewritten = Rewritten::default();
-        for file in self.files.iter_mut().filter(|file| file.failed || file.speaks_of(names)) {
+        for file in self.files.iter_mut().filter(|file| file.has_failed() || file.speaks_of(names)) {
             match file.write(&self.holdings) {
                 Ok(changed) => rewritten.changed |= changed,
                 Err(error) => rewritten.failures.push(error.into()),
@@ -93,7 +87,56 @@ impl Delivery {
         rewritten
     }
 
-    /// Deletes the files that these items are in. What cannot be deleted is logged.
+    /// Deletes what an earlier run left in the places of files that were not written yet.
+    ///
+    /// # Errors
+    /// Why the first was not deleted: [`DeliveryError`]. All are tried.
+    pub fn clear(&mut self) -> Result<(), Error> {
+        let mut first = Ok(());
+        for file in self.files.iter_mut().filter(|file| file.is_left()) {
+            first = first.and(file.delete());
+        }
+        Ok(first?)
+    }
+
+    /// Deletes what is left of an earlier run, and what could not be deleted before. What cannot be deleted is logged.
+    pub fn delete_left(&mut self) {
+        self.files.iter_mut().filter(|file| file.is_left()).for_each(ItemFile::delete_and_log);
+    }
+
+    /// Deletes the files that are made of what may not be used any more. As long as an item's value is the one that is held, its end
+    /// is the one that is held as well; what could not be written anew keeps its own.
+    pub fn withdraw_ended(&mut self) {
+        for file in &mut self.files {
+            file.withdraw_ended(&self.holdings);
+        }
+    }
+
+    /// How long until [`Delivery::withdraw_ended`] is to be called; not at all, where no file is there.
+    #[must_use]
+    pub fn next_look(&self) -> Option<Duration> {
+        let now = self.holdings.now();
+        self.files.iter().filter_map(|file| file.next_look(now)).min()
+    }
+
+    /// Whether something failed that can be tried again, or is left to be deleted.
+    #[must_use]
+    pub fn has_to_try_again(&self) -> bool {
+        self.files.iter().any(|file| file.has_failed() || file.is_left())
+    }
+
+    /// The items that have files, and whether each file is there as it should be.
+    pub fn delivered(&self) -> impl Iterator<Item = (&ItemName, bool)> {
+        self.files.iter().map(|file| (file.item(), file.is_delivered()))
+    }
+
+    /// Whether a file is made of this item, or may be: its own, or another's template that speaks of it.
+    #[must_use]
+    pub fn speaks_of(&self, name: &ItemName) -> bool {
+        self.files.iter().any(|file| file.speaks_of(std::slice::from_ref(name)))
+    }
+
+    /// Deletes the files that these items are in. What cannot be deleted is logged, and left.
     pub fn withdraw(&mut self, names: &[ItemName]) {
         for file in self.files.iter_mut().filter(|file| file.speaks_of(names)) {
             file.withdraw();
@@ -128,72 +171,4 @@ impl Delivery {
         let value = lend(&self.holdings, &item.name)?;
         Ok(Some(standard_input(value.expose()).map_err(DeliveryError::StandardInput)?))
     }
-}
-
-impl ItemFile {
-    fn new(
-        item: &Item,
-        sink: &FileSink,
-        items: &[Item],
-        runtime: &RuntimeFolder,
-        accounts: Option<&Accounts>,
-    ) -> Result<Self, Error> {
-        let owner = match (&sink.owner, accounts) {
-            (Some(owner), Some(accounts)) => accounts.resolve(owner)?,
-            _ => Ownership::default(),
-        };
-        let template = sink.template.as_ref().map(|path| Template::read(path, items)).transpose()?;
-        let place = PlacedFile::new(runtime.resolve(&sink.path), sink.mode, owner)?;
-        if sink.path.is_relative() && place.is_for_others() {
-            runtime.let_pass()?;
-        }
-        let folder = place.prepare()?;
-        let path = place.path().display();
-        if !folder.is_in_memory().unwrap_or(false) {
-            tracing::warn!(item = %item.name, %path, "the file is not in memory: a disk may keep it");
-        }
-        if let Some(shared) = folder.shared() {
-            let folder = shared.display();
-            tracing::warn!(item = %item.name, %path, %folder, "others can put theirs in the file's place: they write the folder");
-        }
-        let mut speaks_of = template.as_ref().map(|template| template.speaks_of().clone()).unwrap_or_default();
-        speaks_of.insert(item.name.clone());
-        Ok(Self { item: item.name.clone(), place, template, speaks_of, failed: false })
-    }
-
-    fn speaks_of(&self, names: &[ItemName]) -> bool {
-        names.iter().any(|name| self.speaks_of.contains(name))
-    }
-
-    fn write(&mut self, holdings: &Holdings) -> Result<bool, DeliveryError> {
-        let written = self.render(holdings);
-        // What is missing comes by a change of its own.
-        self.failed = !matches!(written, Ok(_) | Err(DeliveryError::Missing { .. }));
-        written
-    }
-
-    fn render(&mut self, holdings: &Holdings) -> Result<bool, DeliveryError> {
-        let value = lend(holdings, &self.item)?;
-        let Some(template) = &self.template else { return self.place.put(value.expose()) };
-        let rendered = template.render(&self.item, holdings);
-        self.speaks_of.extend(rendered.spoke_of.iter().cloned());
-        let changed = self.place.put(rendered.text?.expose().as_bytes())?;
-        // It now holds these alone.
-        self.speaks_of = rendered.spoke_of;
-        self.speaks_of.insert(self.item.clone());
-        Ok(changed)
-    }
-
-    fn withdraw(&mut self) {
-        self.failed = false;
-        match self.place.remove() {
-            Ok(false) => {}
-            Ok(true) => tracing::info!(item = %self.item, path = %self.place.path().display(), "file withdrawn"),
-            Err(error) => tracing::error!(item = %self.item, error = chain(&error), "a file was not withdrawn"),
-        }
-    }
-}
-
-fn lend(holdings: &Holdings, item: &ItemName) -> Result<Arc<ItemValue>, DeliveryError> {
-    holdings.value(item).ok_or_else(|| DeliveryError::Missing { item: item.clone() })
 }

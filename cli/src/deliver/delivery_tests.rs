@@ -115,6 +115,42 @@ fn what_ended_is_neither_written_nor_lent_and_its_file_is_withdrawn() {
 }
 
 #[test]
+fn a_file_is_withdrawn_though_its_folder_is_open_to_others_or_is_another_by_now() {
+    let machine = Machine::new(vec![item_in_file("db", "a/db")]);
+    machine.comes("db", "one");
+    let (folder, aside) = (machine.runtime.resolve(Path::new("a")), machine.runtime.resolve(Path::new("aside")));
+    let mut delivery = machine.delivery();
+    delivery.write(&names(&["db"])).unwrap();
+    fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();
+    delivery.withdraw(&names(&["db"]));
+    assert!(!machine.has("a/db"));
+    fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+    delivery.write(&names(&["db"])).unwrap();
+    fs::rename(&folder, &aside).unwrap();
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("db"), "theirs").unwrap();
+    delivery.withdraw_all();
+    assert!(!aside.join("db").exists() && machine.read("a/db") == "theirs");
+}
+
+#[test]
+fn what_an_earlier_run_left_is_deleted_or_the_start_fails() {
+    let machine = Machine::new(vec![item_in_file("db", "db"), item_in_file("api", "a/api")]);
+    fs::write(machine.runtime.resolve(Path::new("db")), "old").unwrap();
+    let mut delivery = machine.delivery();
+    let folder = machine.runtime.resolve(Path::new("a"));
+    fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();
+    assert!(matches!(error_of(delivery.clear().unwrap_err()), DeliveryError::OpenToOthers { .. }));
+    assert!(!machine.has("db"), "all are tried");
+    fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+    delivery.clear().unwrap();
+    machine.comes("db", "new");
+    delivery.write(&names(&["db"])).unwrap();
+    delivery.clear().unwrap();
+    assert_eq!(machine.read("db"), "new");
+}
+
+#[test]
 fn a_template_is_written_again_when_any_item_that_it_speaks_of_changes() {
     let (machine, mut delivery) = with_template(
         "user = {{ items.user }}\n{% if items.user == 'a' %}key = {{ items['api-key'] }}\n{% endif %}pass = {{ value }}\n",

@@ -12,36 +12,38 @@ use crate::{
     refresh::{Holdings, ItemValue},
 };
 
-pub(super) const NOW: u64 = 1_800_000_000;
+pub(crate) const NOW: u64 = 1_800_000_000;
 /// Another user than those that run tests.
-pub(super) const STRANGER: u32 = 23_456;
+pub(crate) const STRANGER: u32 = 23_456;
 
 /// A machine that needs some items.
-pub(super) struct Machine {
-    pub(super) folder: TempDir,
-    pub(super) runtime: RuntimeFolder,
-    pub(super) holdings: Holdings,
-    pub(super) clock: ManualClock,
+pub(crate) struct Machine {
+    pub(crate) folder: TempDir,
+    pub(crate) runtime: RuntimeFolder,
+    pub(crate) holdings: Holdings,
+    pub(crate) clock: ManualClock,
 }
 
 impl Machine {
-    pub(super) fn new(items: Vec<Item>) -> Self {
+    pub(crate) fn new(items: Vec<Item>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let runtime = RuntimeFolder::new(Some(&folder.path().join("run"))).unwrap();
         let clock = ManualClock::new(NOW);
         Self { folder, runtime, holdings: Holdings::new(items, Arc::new(clock.clone())), clock }
     }
 
-    pub(super) fn delivery(&self) -> Delivery {
+    pub(crate) fn delivery(&self) -> Delivery {
         Delivery::new(self.holdings.clone(), &self.runtime).unwrap()
     }
 
-    /// The item comes as this text, and may be used for an hour.
-    pub(super) fn comes(&self, item: &str, text: &str) {
-        self.comes_as(item, secret(SecretValue::Text(Secret::new(text.to_owned()))));
+    /// The item comes as this text, a version of its own, and may be used for an hour.
+    pub(crate) fn comes(&self, item: &str, text: &str) {
+        let value = SecretValue::Text(Secret::new(text.to_owned()));
+        let (id, version_id) = ("id".into(), text.to_owned());
+        self.comes_as(item, Grant::Secret(SecretGrant { id, version_id, version_stages: Vec::new(), value }));
     }
 
-    pub(super) fn comes_as(&self, item: &str, grant: Grant) {
+    pub(crate) fn comes_as(&self, item: &str, grant: Grant) {
         let source = &self.holdings.items().iter().find(|known| known.name.as_str() == item).unwrap().source;
         let value = Arc::new(ItemValue::new(source, Arc::new(grant)).unwrap());
         let use_by = Some(self.holdings.now() + 3600);
@@ -52,55 +54,55 @@ impl Machine {
     }
 
     /// A file beside the runtime folder, as a configuration's writer makes it.
-    pub(super) fn given(&self, name: &str, text: &str) -> std::path::PathBuf {
+    pub(crate) fn given(&self, name: &str, text: &str) -> std::path::PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         path
     }
 
-    pub(super) fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.runtime.resolve(Path::new(name))).unwrap()
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.runtime.resolve(Path::new(name)).exists()
     }
 }
 
-pub(super) fn item(text: &str) -> Item {
+pub(crate) fn item(text: &str) -> Item {
     let source = Source::Secret { id: text.to_owned(), version_id: None, version_stage: None, member: None };
     Item { name: name(text), source, variable: None, file: None, stdin: false, keep: Duration::from_secs(86_400) }
 }
 
-pub(super) fn item_in_file(name: &str, path: impl AsRef<Path>) -> Item {
+pub(crate) fn item_in_file(name: &str, path: impl AsRef<Path>) -> Item {
     Item { file: Some(file(path)), ..item(name) }
 }
 
-pub(super) fn item_by_template(name: &str, path: &str, template: &Path) -> Item {
+pub(crate) fn item_by_template(name: &str, path: &str, template: &Path) -> Item {
     Item { file: Some(FileSink { template: Some(template.to_owned()), ..file(path) }), ..item(name) }
 }
 
-pub(super) fn file(path: impl AsRef<Path>) -> FileSink {
+pub(crate) fn file(path: impl AsRef<Path>) -> FileSink {
     FileSink { path: path.as_ref().to_owned(), mode: FileMode::OWNER_READS, owner: None, template: None }
 }
 
-pub(super) fn name(text: &str) -> ItemName {
+pub(crate) fn name(text: &str) -> ItemName {
     text.parse().unwrap()
 }
 
-pub(super) fn names(texts: &[&str]) -> Vec<ItemName> {
+pub(crate) fn names(texts: &[&str]) -> Vec<ItemName> {
     texts.iter().map(|text| name(text)).collect()
 }
 
-pub(super) fn secret(value: SecretValue) -> Grant {
+pub(crate) fn secret(value: SecretValue) -> Grant {
     Grant::Secret(SecretGrant { id: "id".into(), version_id: "1".into(), version_stages: Vec::new(), value })
 }
 
-pub(super) fn binary(bytes: &[u8]) -> Grant {
+pub(crate) fn binary(bytes: &[u8]) -> Grant {
     secret(SecretValue::Binary(Secret::new(bytes.to_vec())))
 }
 
-pub(super) fn credentials() -> Grant {
+pub(crate) fn credentials() -> Grant {
     Grant::Aws(AwsCredentials {
         role: "nightly".into(),
         access_key_id: "ASIAEXAMPLE".into(),
@@ -110,7 +112,7 @@ pub(super) fn credentials() -> Grant {
     })
 }
 
-pub(super) fn access_token() -> Grant {
+pub(crate) fn access_token() -> Grant {
     let access_token = Secret::new("a.b.c".into());
     Grant::AccessToken(AccessToken { access_token, token_type: TokenType::Bearer, expires_at: NOW + 900 })
 }

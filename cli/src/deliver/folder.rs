@@ -31,6 +31,7 @@ const FOLDER: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXE
 /// else chooses where a file is put. A group may write where it is the one that the file is for, and no other: who else is in this
 /// process's own group is not known. The top folder of a mount may be open to others, as the volumes that containers share are:
 /// who mounted it chose whom it is for. Not checked: access control lists.
+#[derive(Debug)]
 pub(crate) struct Folder {
     fd: OwnedFd,
     /// A mount's top folder on the path, or this one, that others can write.

@@ -6,8 +6,9 @@ mod delivery_error;
 #[cfg(test)]
 mod delivery_tests;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod folder;
+mod item_file;
 mod lent_items;
 pub(crate) mod placed_file;
 mod runtime_folder;

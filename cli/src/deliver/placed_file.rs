@@ -29,6 +29,14 @@ pub(crate) struct PlacedFile {
     owner: Ownership,
 }
 
+/// A file that was put in its place. It is known by its inode, in the folder that it was put into.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    folder: Folder,
+    device: u64,
+    inode: u64,
+}
+
 impl PlacedFile {
     /// The file at an absolute path.
     ///
@@ -73,15 +81,48 @@ impl PlacedFile {
     /// # Errors
     /// As [`Folder::open`], and [`DeliveryError::NoFile`], [`DeliveryError::Write`].
     pub(crate) fn put(&self, bytes: &[u8]) -> Result<bool, DeliveryError> {
+        self.place(bytes).map(|(changed, _)| changed)
+    }
+
+    /// As [`PlacedFile::put`], and tells of the file that is there then.
+    ///
+    /// # Errors
+    /// As [`PlacedFile::put`].
+    pub(crate) fn place(&self, bytes: &[u8]) -> Result<(bool, Placed), DeliveryError> {
         let folder = self.open_folder()?;
         // What cannot be read is replaced.
-        if self.there(&folder)? && self.holds(&folder, bytes).unwrap_or(false) {
-            return Ok(false);
+        let changed = !(self.there(&folder)? && self.holds(&folder, bytes).unwrap_or(false));
+        let failed = |source| DeliveryError::Write { path: self.path.clone(), source };
+        if changed {
+            self.replace(&folder, bytes).map_err(failed)?;
         }
+        let stat = rustix::fs::statat(&folder, &self.name, AtFlags::SYMLINK_NOFOLLOW);
+        let stat = stat.map_err(|error| failed(error.into()))?;
+        Ok((changed, Placed { folder, device: stat.st_dev, inode: stat.st_ino }))
+    }
+
+    fn replace(&self, folder: &Folder, bytes: &[u8]) -> io::Result<()> {
         let owner = Ownership { group: Some(self.group()), ..self.owner };
-        replace_in(&folder, &self.name, bytes, self.mode, owner)
-            .map(|()| true)
-            .map_err(|source| DeliveryError::Write { path: self.path.clone(), source })
+        replace_in(folder, &self.name, bytes, self.mode, owner)
+    }
+
+    /// Deletes what was put there; whether something was there. Whoever owns or writes the folders on the way by now: what is
+    /// deleted is the file that was put there, out of the folder that it was put into. What stands there in its place is deleted as
+    /// by [`PlacedFile::remove`].
+    ///
+    /// # Errors
+    /// As [`PlacedFile::remove`].
+    pub(crate) fn take_back(&self, placed: &Placed) -> Result<bool, DeliveryError> {
+        let failed = |error: Errno| DeliveryError::Delete { path: self.path.clone(), source: error.into() };
+        match rustix::fs::statat(&placed.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if (stat.st_dev, stat.st_ino) == (placed.device, placed.inode) => {
+                rustix::fs::unlinkat(&placed.folder, &self.name, AtFlags::empty()).map_err(failed)?;
+                Ok(true)
+            }
+            Ok(_) => self.remove(),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     /// Deletes it; whether it was there. What is no file is left.

@@ -288,3 +288,24 @@ fn at_a_use_by_the_child_is_ended_where_that_is_configured() {
     stub.end("db");
     assert_eq!(stub.code(), 7, "it has no more than its grace");
 }
+
+#[test]
+fn what_a_template_speaks_of_is_given_to_the_child_as_well() {
+    let spoken_of = || StubItem { name: "user".into(), ..StubItem::default() };
+    let conf = || StubItem { template: Some("{{ items.user }} {{ value }}".into()), ..StubItem::file("conf") };
+    let items = vec![spoken_of(), conf(), StubItem::variable("DB")];
+    let mut stub = Order { items: items.clone(), ..restarts(STAYS) }.start();
+    stub.until("log", "began one\n");
+    stub.end("user");
+    eventually("the file's end", || !stub.path("conf").exists());
+    stub.change("db", "two");
+    stub.settle();
+    assert_eq!(lines(&stub, "log"), ["began one"], "the restart waits");
+    stub.change("user", "three");
+    stub.until("log", "began two\n");
+    assert_eq!(stub.read("conf"), "three one");
+    let mut stub = Order { stops_at_use_by: true, items, ..restarts(STAYS) }.start();
+    stub.until("log", "began one\n");
+    stub.end("user");
+    assert_eq!(stub.code(), 7);
+}

@@ -66,6 +66,9 @@ pub(crate) struct StubItem {
     pub(crate) name: String,
     pub(crate) variable: Option<String>,
     pub(crate) file: Option<String>,
+    /// The text of the template that makes the file.
+    #[serde(default)]
+    pub(crate) template: Option<String>,
     pub(crate) stdin: bool,
 }
 
@@ -86,11 +89,16 @@ impl StubItem {
     }
 
     fn item(&self, folder: &Path) -> Item {
+        let template = self.template.as_ref().map(|text| {
+            let path = folder.join(format!("{}.j2", self.name));
+            fs::write(&path, text).unwrap();
+            path
+        });
         let sink = |name: &String| FileSink {
             path: folder.join(name),
             mode: FileMode::OWNER_READS,
             owner: None,
-            template: None,
+            template: template.clone(),
         };
         Item {
             name: self.name.parse().unwrap(),

@@ -54,7 +54,7 @@ enum Happening {
     Ended(Pid, End),
     Event(Event),
     GraceIsOver,
-    WriteAgain,
+    FilesAreDue,
     TellAgain,
 }
 
@@ -83,7 +83,7 @@ impl<'a> Supervision<'a> {
                 Happening::Event(Event::Changed(names)) => self.changed(&names),
                 Happening::Event(Event::Ended(names)) => self.past_use_by(&names),
                 Happening::GraceIsOver => self.kill(),
-                Happening::WriteAgain => self.changed(&[]),
+                Happening::FilesAreDue => self.tend(),
                 Happening::TellAgain => self.tell_again(),
             };
             if let ControlFlow::Break(result) = flow {
@@ -103,7 +103,7 @@ impl<'a> Supervision<'a> {
             (pid, end) = reaper.next() => Happening::Ended(pid, end),
             Some(event) = self.supervisor.events.recv() => Happening::Event(event),
             () = at(kill_at) => Happening::GraceIsOver,
-            () = self.supervisor.files.again() => Happening::WriteAgain,
+            () = self.supervisor.files.due() => Happening::FilesAreDue,
             () = at(self.tell_again_at) => Happening::TellAgain,
         }
     }
@@ -166,7 +166,7 @@ impl<'a> Supervision<'a> {
         }
     }
 
-    /// Items changed, or came back; or files are tried again.
+    /// Items changed, or came back.
     fn changed(&mut self, names: &[ItemName]) -> Flow {
         let rewritten = self.supervisor.files.write(names);
         let mut items = self.supervisor.holdings.items().iter().filter(|item| names.contains(&item.name));
@@ -174,6 +174,17 @@ impl<'a> Supervision<'a> {
             self.tell();
         }
         if self.restart_is_due { self.restart() } else { GOES_ON }
+    }
+
+    /// Files have ended, or are tried again.
+    fn tend(&mut self) -> Flow {
+        if self.supervisor.files.tend() {
+            self.tell();
+            if self.restart_is_due {
+                return self.restart();
+            }
+        }
+        GOES_ON
     }
 
     /// Does what is to be done where the child does not have what there is.
@@ -223,8 +234,8 @@ impl<'a> Supervision<'a> {
             return GOES_ON;
         }
         let holdings = &self.supervisor.holdings;
-        let missing =
-            holdings.items().iter().find(|item| item.reaches_a_child() && holdings.value(&item.name).is_none());
+        let missing = |item: &&Item| self.is_given(item) && holdings.value(&item.name).is_none();
+        let missing = holdings.items().iter().find(missing);
         if let Some(Item { name, .. }) = missing {
             tracing::warn!(item = %name, "the restart waits: the item is past its use-by");
             return GOES_ON;
@@ -258,11 +269,16 @@ impl<'a> Supervision<'a> {
         }
     }
 
+    /// Whether the child is given an item: as it is, or by a template of another.
+    fn is_given(&self, item: &Item) -> bool {
+        item.reaches_a_child() || self.supervisor.files.delivery().speaks_of(&item.name)
+    }
+
     /// Items may not be used any more.
     fn past_use_by(&mut self, names: &[ItemName]) -> Flow {
-        self.supervisor.files.delivery_mut().withdraw(names);
+        self.supervisor.files.withdraw(names);
         let items = self.supervisor.holdings.items().iter();
-        let given = items.filter(|item| names.contains(&item.name)).find(|item| item.reaches_a_child());
+        let given = items.filter(|item| names.contains(&item.name)).find(|item| self.is_given(item));
         let name = match (self.supervisor.settings.at_use_by, given) {
             (AtUseBy::Stop, Some(item)) => item.name.clone(),
             (AtUseBy::Stop, None) | (AtUseBy::Keep, _) => return GOES_ON,

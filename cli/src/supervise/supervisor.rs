@@ -39,7 +39,7 @@ impl Supervisor {
     /// the start.
     pub async fn run(mut self) -> Result<u8, Error> {
         let result = self.supervise().await;
-        self.files.delivery_mut().withdraw_all();
+        self.files.withdraw_all();
         result
     }
 
@@ -47,7 +47,7 @@ impl Supervisor {
         // Before the child, whose end must not be missed.
         let reaper = Reaper::new()?;
         let names: Vec<ItemName> = self.holdings.items().iter().map(|item| item.name.clone()).collect();
-        self.files.delivery_mut().write(&names)?;
+        self.files.begin(&names)?;
         Supervision::start(self)?.run(reaper).await
     }
 
