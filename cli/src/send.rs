@@ -10,6 +10,9 @@ use crate::Error;
 /// How long the broker may take for one answer.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// The longest request id that is taken, in characters.
+const MAX_REQUEST_ID: usize = 128;
+
 /// The broker's answer.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -65,7 +68,7 @@ pub(crate) async fn receive(request: RequestBuilder, limit: usize, within: Durat
     let response = request.timeout(within).send().await.map_err(NoReply::Lost)?;
     let status = response.status();
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let request_id = text("x-request-id").unwrap_or_else(|| "unknown".to_owned());
+    let request_id = text("x-request-id").map_or_else(|| "unknown".to_owned(), |text| printable(&text));
     let date = text("date");
     let retry_after = text("retry-after").and_then(|text| retry_after(&text, date.as_deref()));
     let body = http::body(response, limit).await.map_err(NoReply::Lost)?;
@@ -86,6 +89,11 @@ pub(crate) async fn send(request: RequestBuilder, limit: usize, tries: u32) -> R
         Err(NoReply::TooLarge { status }) => Err(Error::Unexpected { status }.into()),
         Err(NoReply::Lost(source)) => Err(Failed::Again(Error::Unreachable { tries, source }, None)),
     }
+}
+
+/// What an error and a log may hold of a text that anybody may have sent.
+fn printable(text: &str) -> String {
+    text.chars().filter(char::is_ascii_graphic).take(MAX_REQUEST_ID).collect()
 }
 
 /// How long an answer asks to wait (RFC 9110 section 10.2.3): a number of seconds, or a date, which is held against the date of
@@ -157,6 +165,13 @@ mod tests {
         ] {
             assert_eq!(retry_after(text, date), expected.map(Duration::from_secs), "{text}");
         }
+    }
+
+    #[test]
+    fn a_request_id_is_at_most_128_visible_characters() {
+        assert_eq!(printable("Root=1-67891233-abcdef012345678912345678"), "Root=1-67891233-abcdef012345678912345678");
+        assert_eq!(printable("a b\tc\u{1b}[2Jé"), "abc[2J");
+        assert_eq!(printable(&"x".repeat(8000)), "x".repeat(128));
     }
 
     #[tokio::test(start_paused = true)]

@@ -228,7 +228,7 @@ async fn an_item_that_makes_the_broker_fail_touches_no_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_broker_that_throttles_is_left_alone_for_as_long_as_it_asks() {
-    let mut day = Witness::of(items()).await;
+    let mut day = Witness::of(vec![secret("db", "app/db"), secret("mail", "app/mail")]).await;
     day.until(HOUR).await;
     day.simulation.broker.set(Mood::Throttles(Some(20 * MINUTE)));
     day.until(3 * HOUR).await;
@@ -243,6 +243,30 @@ async fn a_broker_that_throttles_is_left_alone_for_as_long_as_it_asks() {
     day.simulation.broker.set(Mood::Gives);
     day.until(9 * HOUR + 6 * MINUTE).await;
     assert!(day.simulation.holdings.is_ready());
+}
+
+/// Anybody on the way may have said it.
+#[tokio::test(start_paused = true)]
+async fn no_wait_that_is_asked_for_lets_end_what_could_be_given() {
+    let mut day = Witness::of(items()).await;
+    for hour in 1..=10_u32 {
+        day.until(hour * HOUR).await;
+        day.simulation.broker.set(Mood::Throttles(Some(HOUR)));
+        while day.requests(hour * HOUR, 100 * HOUR) == 0 {
+            day.until(day.began.elapsed() + SECOND).await;
+        }
+        day.simulation.broker.set(Mood::Gives);
+    }
+    day.until(11 * HOUR).await;
+    assert!(day.ended.is_empty() && day.simulation.holdings.is_ready(), "{:?}", day.ended);
+    // Where it goes on, it is asked again at the shortest interval at most, also when the end is near.
+    day.simulation.broker.set(Mood::Throttles(Some(HOUR)));
+    day.until(13 * HOUR).await;
+    let times = day.simulation.broker.times();
+    let throttled: Vec<_> = times.into_iter().filter(|time| *time > 11 * HOUR + MINUTE * 7).collect();
+    let shortest = RefreshSettings::DEFAULT.min_interval;
+    assert!(throttled.windows(2).all(|pair| pair[1] - pair[0] >= shortest), "{throttled:?}");
+    assert!((4..=40).contains(&throttled.len()), "{throttled:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 
 use protocol::{Grant, Secret};
 use serde_json::Value;
@@ -93,7 +96,43 @@ fn pick(json: &[u8], member: &Member) -> Result<Secret<Vec<u8>>, NotTheItem> {
     match member.find(&value.0) {
         None | Some(Value::Null) => Err(NotTheItem::NoMember),
         Some(Value::String(text)) => Ok(Secret::new(text.as_bytes().to_vec())),
-        Some(other) => Ok(Secret::new(other.to_string().into_bytes())),
+        Some(other) => Ok(json_of(other)),
+    }
+}
+
+/// Its length is counted first: what grows leaves copies behind.
+fn json_of(value: &Value) -> Secret<Vec<u8>> {
+    let mut length = Length(0);
+    let _ = serde_json::to_writer(&mut length, value);
+    let mut json = InPlace(Secret::new(Vec::with_capacity(length.0)));
+    let _ = serde_json::to_writer(&mut json, value);
+    json.0
+}
+
+/// Keeps what is written, where there is room for it.
+struct InPlace(Secret<Vec<u8>>);
+
+impl Write for InPlace {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.append_within_capacity(bytes) { Ok(bytes.len()) } else { Err(io::ErrorKind::WriteZero.into()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -190,6 +229,15 @@ mod tests {
     fn debug_tells_no_value() {
         let value = ItemValue::new(&source(Some("text")), secret("1", r#"{"text":"hunter2"}"#)).unwrap();
         assert!(!format!("{value:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_json_of_a_member_is_written_where_it_stays() {
+        let value: Value = serde_json::from_str(r#"{"a":[1e15,"\u0001é"],"b":{"c":null}}"#).unwrap();
+        let mut json = json_of(&value);
+        assert_eq!(json.expose(), value.to_string().as_bytes());
+        let json = json.take();
+        assert_eq!(json.capacity(), json.len());
     }
 
     #[test]

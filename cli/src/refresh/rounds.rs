@@ -5,7 +5,7 @@ use std::time::Duration;
 use protocol::{MAX_WANTS, Random};
 use tokio::time::Instant;
 
-use super::schedule::{LONGEST_WAIT, Moment, backoff};
+use super::schedule::{Moment, backoff, patience};
 use crate::config::RefreshSettings;
 
 /// From this many failures in a row on, of whatever was asked for, one want at a time finds out whether the broker is back.
@@ -32,6 +32,8 @@ pub(super) struct Rounds {
     /// How often in a row it did not answer.
     outage: u32,
     round: Option<Round>,
+    /// The longest wait that is obeyed.
+    patience: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +75,13 @@ impl Rounds {
     ) -> Self {
         let tracked = |due| Tracked { due, tried, failures: 0, is_suspect: false };
         let wants = due.into_iter().map(tracked).collect();
-        Self { settings, wants, quiet_until: None, throttled: 0, outage: 0, round: None }
+        let patience = patience(&settings, None);
+        Self { settings, wants, quiet_until: None, throttled: 0, outage: 0, round: None, patience }
+    }
+
+    /// Says how long it takes until the first of what is held ends: nobody can ask for a wait that leaves no time for it.
+    pub(super) fn ends_in(&mut self, left: Option<Duration>) {
+        self.patience = patience(&self.settings, left);
     }
 
     /// When a want is due next.
@@ -223,7 +231,13 @@ impl Rounds {
     }
 
     fn pause(&self, failures: u32, asked_for: Option<Duration>, random: &dyn Random) -> Duration {
-        backoff(failures, asked_for.unwrap_or_default().min(LONGEST_WAIT), self.settings.max_backoff, random)
+        let longest = self.settings.max_backoff;
+        match asked_for.unwrap_or_default() {
+            too_long if too_long > self.patience => {
+                backoff(failures, self.patience, longest.min(self.patience), random)
+            }
+            asked_for => backoff(failures, asked_for, longest, random),
+        }
     }
 
     fn put_back(&mut self, wants: impl Iterator<Item = usize>) {

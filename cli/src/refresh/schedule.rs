@@ -11,7 +11,10 @@ use crate::config::RefreshSettings;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest that the broker may ask a client that stays to wait.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// So many tries, at least, fit in before something ends, however long the broker asks to wait.
+const TRIES_BEFORE_THE_END: u32 = 3;
 
 /// Beyond this nothing is planned: ten years.
 const FAR: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -75,6 +78,13 @@ pub(crate) fn refresh_after(
         None => (settings.interval - (settings.interval.min(FAR) / 10).mul_f64(jitter)).min(part(keep)),
     };
     wait.max(settings.min_interval).max(FIRST_PAUSE)
+}
+
+/// The longest wait that is obeyed, whoever asks for it in the broker's name, where the first of what is held ends after
+/// `left`: an hour, and a third of what is left. But the shortest interval is always waited for.
+pub(crate) fn patience(settings: &RefreshSettings, left: Option<Duration>) -> Duration {
+    let longest = left.map_or(LONGEST_WAIT, |left| (left / TRIES_BEFORE_THE_END).max(settings.min_interval));
+    longest.min(LONGEST_WAIT)
 }
 
 /// How long to wait after this many failures in a row: from a third to all of a bound that doubles from a second to `longest`, and

@@ -192,7 +192,10 @@ impl<E: Exchange> Upkeep<E> {
         for item in failed.iter().flat_map(|want| &wants[*want].items) {
             holdings.update(&item.name, |state| state.failures = state.failures.saturating_add(1));
         }
-        self.rounds.failed(batch, outcome, holdings.moment(), &**random);
+        let now = holdings.moment();
+        let ends = holdings.items().iter().filter_map(|item| holdings.state(&item.name).ends_at());
+        self.rounds.ends_in(ends.map(|ends| ends.wait(now)).min());
+        self.rounds.failed(batch, outcome, now, &**random);
     }
 
     fn end_what_is_past(&mut self) {

@@ -8,7 +8,8 @@ use crate::supervise::{End, SuperviseError};
 
 /// Waits for every process that ends below this one: its children, and those that lost their parents.
 ///
-/// Nothing else in the process may wait for a child. As PID 1 of a container it is given orphans; elsewhere it asks for them
+/// Nothing else in the process may wait for a child; AWS's libraries do not, as long as `credentials-process` of aws-config is not
+/// built in. As PID 1 of a container it is given orphans; elsewhere it asks for them
 /// (`PR_SET_CHILD_SUBREAPER`), so that none is left to another who does not know of it.
 #[derive(Debug)]
 pub struct Reaper {
