@@ -1,5 +1,8 @@
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -21,6 +24,9 @@ use crate::{
 /// The largest answer, in bytes: 16 secrets of 64 KiB with room for encodings.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
+/// A client that stays fetches no pool for so long after one that did not help.
+const NO_SECOND_PULL: Duration = Duration::from_secs(60);
+
 /// A client of one group.
 #[derive(Debug)]
 pub struct Client {
@@ -31,6 +37,8 @@ pub struct Client {
     url: Option<String>,
     timeout: Duration,
     pulls: AtomicU64,
+    /// When a pool was fetched last because of a refusal, where the broker has given nothing since.
+    fetched: Mutex<Option<Instant>>,
 }
 
 /// What the tries of one exchange have in common.
@@ -38,6 +46,8 @@ struct Attempt {
     material: StoredMaterial,
     tries: u32,
     is_renewed: bool,
+    /// Of a client that stays.
+    stays: bool,
 }
 
 /// The members of a problem (RFC 9457) that a client uses.
@@ -58,6 +68,7 @@ impl Client {
             url: None,
             timeout: Duration::from_secs(30),
             pulls: AtomicU64::new(0),
+            fetched: Mutex::default(),
         }
     }
 
@@ -94,8 +105,11 @@ impl Client {
     }
 
     async fn fetch(&self) -> Result<Material, Error> {
-        let origin = self.origin.as_ref().ok_or_else(|| Error::NoMaterial(self.materials.path().to_owned()))?;
-        origin.fetch(&self.group).await
+        self.origin()?.fetch(&self.group).await
+    }
+
+    fn origin(&self) -> Result<&Origin, Error> {
+        self.origin.as_ref().ok_or_else(|| Error::NoMaterial(self.materials.path().to_owned()))
     }
 
     fn save(&self, material: &Material) -> Result<(), Error> {
@@ -110,7 +124,7 @@ impl Client {
     /// [`Error::Registry`], [`Error::Pull`], [`Error::Publish`]; [`Error::NoMaterial`] where no origin was named.
     pub async fn publish(&self, package: &PackageName) -> Result<(Manifest, Publication), Error> {
         let publish = async {
-            let origin = self.origin.as_ref().ok_or_else(|| Error::NoMaterial(self.materials.path().to_owned()))?;
+            let origin = self.origin()?;
             let registry = Registry::from_environment().map_err(Error::Registry)?;
             let Material { manifest, pool } = origin.fetch(&self.group).await?;
             let publication = registry.publish(package, &manifest, &pool).await;
@@ -123,7 +137,7 @@ impl Client {
     /// Obtains everything in `wants`, or nothing.
     ///
     /// Throttling, server errors and network errors are tried again, with a new request each time. Where the broker
-    /// refuses the request and an origin is named, the material is pulled again, once.
+    /// refuses the request and an origin is named, what is there in place of the material is pulled, once.
     ///
     /// # Errors
     /// What the last try ended with; [`Error::AskedToWait`] where the broker asks for a pause that goes past the timeout.
@@ -133,7 +147,7 @@ impl Client {
     }
 
     async fn try_until_answered(&self, wants: &[Want], deadline: Instant) -> Result<Answer, Error> {
-        let mut attempt = self.attempt().await?;
+        let mut attempt = self.attempt(false).await?;
         loop {
             let asked_for = match self.try_with(&mut attempt, wants).await {
                 Ok(answer) => return Ok(answer),
@@ -150,15 +164,15 @@ impl Client {
     }
 
     /// An attempt with the material of this machine, which is pulled where there is none.
-    async fn attempt(&self) -> Result<Attempt, Error> {
+    async fn attempt(&self, stays: bool) -> Result<Attempt, Error> {
         let material = match self.materials.load(&self.group) {
             Err(Error::NoMaterial(_) | Error::Damaged { .. }) if self.origin.is_some() => self.fetch_and_load().await?,
             material => material?,
         };
-        Ok(Attempt { material, tries: 0, is_renewed: false })
+        Ok(Attempt { material, tries: 0, is_renewed: false, stays })
     }
 
-    /// Tries once; where the broker refuses, once more with material that was pulled, if it was not in this attempt.
+    /// Tries once; where the broker refuses, once more with what the origin has then, if it was not asked in this attempt.
     async fn try_with(&self, attempt: &mut Attempt, wants: &[Want]) -> Result<Answer, Failure> {
         loop {
             attempt.tries += 1;
@@ -166,27 +180,58 @@ impl Client {
                 Err(Failure::ForGood(refused @ Error::Refused { .. })) => {
                     self.renew(attempt, refused).await.map_err(Failure::ForGood)?;
                 }
-                ended => return ended,
+                ended => {
+                    if ended.is_ok() {
+                        *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    }
+                    return ended;
+                }
             }
         }
     }
 
     async fn renew(&self, attempt: &mut Attempt, refused: Error) -> Result<(), Error> {
-        let again = self.origin.is_some() && !attempt.is_renewed;
-        let pulled = if again { self.pull_later().await.ok() } else { None };
-        let Some(pulled) = pulled else {
+        let again = self.origin.is_some() && !attempt.is_renewed && !(attempt.stays && self.has_just_fetched());
+        let current = if again { self.pull_other_later().await.ok() } else { None };
+        let Some(current) = current else {
             attempt.material.pool.check(&attempt.material.manifest.pool)?;
             return Err(refused);
         };
-        attempt.material = pulled;
+        attempt.material = current;
         attempt.is_renewed = true;
         Ok(())
     }
 
-    /// Pulls after one to two seconds: the broker looks for a generation that it does not know once a second at most.
-    async fn pull_later(&self) -> Result<StoredMaterial, Error> {
+    /// What there is after one to two seconds, since the broker looks for a generation that it does not know once a second at
+    /// most. Anybody on the way can refuse: the pool is fetched only where the stored material is damaged or the origin has other.
+    async fn pull_other_later(&self) -> Result<StoredMaterial, Error> {
         sleep(Duration::from_secs(1) + share(Duration::from_secs(1))).await;
-        self.fetch_and_load().await
+        let origin = self.origin()?;
+        if origin.comes_whole() {
+            self.fetches();
+        }
+        let stored = self.materials.load(&self.group).ok();
+        let stored = stored.filter(|stored| stored.pool.check(&stored.manifest.pool).is_ok());
+        let is_wanted = |offered: &Manifest| {
+            let wanted = stored.as_ref().is_none_or(|stored| takes_the_place_of(offered, &stored.manifest));
+            if wanted {
+                self.fetches();
+            }
+            wanted
+        };
+        if let Some(other) = origin.fetch_if(&self.group, is_wanted).await? {
+            self.save(&other)?;
+        }
+        self.materials.load(&self.group)
+    }
+
+    fn fetches(&self) {
+        *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn has_just_fetched(&self) -> bool {
+        let fetched = *self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        fetched.is_some_and(|fetched| fetched.elapsed() < NO_SECOND_PULL)
     }
 
     async fn fetch_and_load(&self) -> Result<StoredMaterial, Error> {
@@ -249,9 +294,12 @@ impl Client {
         if told <= stored.generation {
             return Ok(false);
         }
-        let pulled = self.fetch().await?;
         // The origin may lag behind the broker, and another process may have pulled meanwhile.
-        let is_newer = pulled.manifest.generation > self.materials.manifest(&self.group)?.generation;
+        let is_newer = |offered: &Manifest, stored: &Manifest| offered.generation > stored.generation;
+        let Some(pulled) = self.origin()?.fetch_if(&self.group, |offered| is_newer(offered, &stored)).await? else {
+            return Ok(false);
+        };
+        let is_newer = is_newer(&pulled.manifest, &self.materials.manifest(&self.group)?);
         if is_newer {
             self.save(&pulled)?;
         }
@@ -263,7 +311,7 @@ impl Client {
 impl Exchange for Client {
     async fn exchange(&self, wants: &[Want]) -> Result<Answer, Failure> {
         let once = async {
-            let mut attempt = self.attempt().await.map_err(Failure::from)?;
+            let mut attempt = self.attempt(true).await.map_err(Failure::from)?;
             self.try_with(&mut attempt, wants).await
         };
         timeout(self.timeout, once).await.unwrap_or_else(|_| Err(Error::TimedOut.into()))
@@ -308,6 +356,12 @@ impl From<Failed> for Failure {
             Failed::ForGood(error) => Self::ForGood(error),
         }
     }
+}
+
+/// Whether what an origin has takes the place of whole material that the broker refuses: no older generation of the same
+/// deployment, see docs/decisions/0004-client-retries-a-refusal.md.
+fn takes_the_place_of(offered: &Manifest, stored: &Manifest) -> bool {
+    offered != stored && (offered.audience != stored.audience || offered.generation >= stored.generation)
 }
 
 /// Whether the place that material is pulled from may give it the next time.

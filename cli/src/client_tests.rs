@@ -206,13 +206,13 @@ async fn where_a_generation_has_ended_the_client_pulls_and_no_exchange_fails() {
 }
 
 #[tokio::test]
-async fn where_the_origin_lags_behind_the_refusal_is_told_after_one_pull() {
+async fn where_the_origin_lags_behind_the_refusal_is_told_after_one_look() {
     let world = World::new().await;
     let client = world.client();
     world.rotate();
     let refused = once(&client, &["a"]).await;
     assert!(matches!(refused, Err(Failure::ForGood(Error::Refused { .. }))), "{refused:?}");
-    assert_eq!((client.pulls(), world.requests()), (1, 2));
+    assert_eq!((client.pulls(), world.requests()), (0, 2));
 }
 
 #[tokio::test]
@@ -375,4 +375,72 @@ async fn a_command_waits_as_long_as_the_broker_asks_where_there_is_time_and_else
     }
     assert!(began.elapsed() < Duration::from_secs(5));
     assert_eq!(world.requests(), 4);
+}
+
+/// An origin by http, and the paths that were asked for.
+async fn by_http(world: &World) -> (Client, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (folder, asked) = (world.origin.path().to_owned(), Arc::<Mutex<Vec<String>>>::default());
+    let told = Arc::clone(&asked);
+    let router = Router::new().fallback(move |uri: Uri| async move {
+        let path = uri.path().trim_start_matches('/').to_owned();
+        told.lock().unwrap().push(path.split('/').nth(2).unwrap().to_owned());
+        fs::read(folder.join(path)).map_err(|_| StatusCode::NOT_FOUND)
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (world.client().pull_from(Some(url.parse().unwrap())), asked)
+}
+
+async fn is_refused(client: &Client) -> bool {
+    matches!(once(client, &["a"]).await, Err(Failure::ForGood(Error::Refused { .. })))
+}
+
+#[tokio::test]
+async fn whoever_always_refuses_costs_manifests_and_no_pools() {
+    let world = World::new().await;
+    let (client, asked) = by_http(&world).await;
+    world.script(std::iter::repeat_n(status(401), 20));
+    for _ in 0..3 {
+        assert!(is_refused(&client).await);
+    }
+    assert_eq!(*asked.lock().unwrap(), ["manifest.json"; 3]);
+    asked.lock().unwrap().clear();
+    // A pool that is damaged is fetched once.
+    let pools = fs::read_dir(world.folder.path().join("groups/web/pools")).unwrap();
+    for pool in pools {
+        let path = pool.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[0] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
+    for _ in 0..2 {
+        assert!(is_refused(&client).await);
+    }
+    assert_eq!((&**asked.lock().unwrap(), client.pulls()), (&["manifest.json".into(), "pools".into()][..], 1));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::resume();
+    assert!(is_refused(&client).await);
+    assert_eq!(asked.lock().unwrap().len(), 3, "after a minute it looks again");
+}
+
+#[tokio::test]
+async fn an_older_generation_is_stored_where_it_is_another_deployments_or_somebody_says_so() {
+    let world = World::new().await;
+    let client = world.client();
+    world.rotate();
+    world.publish(world.folder.path());
+    world.script([status(401), status(401)]);
+    assert!(is_refused(&client).await);
+    assert_eq!((world.generation(), client.pulls()), (2, 0));
+    client.pull().await.unwrap();
+    assert_eq!(world.generation(), 1);
+    world.publish(world.folder.path());
+    let path = world.origin.path().join("groups/web/manifest.json");
+    let theirs = fs::read_to_string(&path).unwrap().replace("\"audience\": \"audience\"", "\"audience\": \"another\"");
+    fs::write(&path, theirs).unwrap();
+    world.script([status(401), status(401)]);
+    assert!(is_refused(&client).await);
+    assert_eq!((world.generation(), client.pulls()), (1, 2));
 }

@@ -72,8 +72,24 @@ impl Origin {
     /// # Errors
     /// [`Error::Pull`], [`Error::Aws`].
     pub async fn fetch(&self, group: &Group) -> Result<Material, Error> {
+        let material = self.fetch_if(group, |_| true).await?;
+        material.ok_or_else(|| pull_error("the manifest", "nobody wants it"))
+    }
+
+    /// Fetches a group's manifest, and its pool where the manifest is wanted. A package comes whole in any case.
+    ///
+    /// # Errors
+    /// As [`Origin::fetch`].
+    pub(crate) async fn fetch_if(
+        &self,
+        group: &Group,
+        is_wanted: impl Fn(&Manifest) -> bool,
+    ) -> Result<Option<Material>, Error> {
         let fetcher = match self {
-            Self::Npm(package) => return from_npm(package, group).await,
+            Self::Npm(package) => {
+                let material = from_npm(package, group).await?;
+                return Ok(Some(material).filter(|material| is_wanted(&material.manifest)));
+            }
             Self::S3 { bucket, prefix } => {
                 let connection = Connection::from_environment().await;
                 if let Some(lack) = connection.lacks().await {
@@ -86,9 +102,17 @@ impl Origin {
         };
         let key = Manifest::key(group);
         let manifest = manifest(&fetcher.fetch(&key, Manifest::MAX_BYTES).await?, group, &key)?;
+        if !is_wanted(&manifest) {
+            return Ok(None);
+        }
         let pool = fetcher.fetch(&manifest.pool.key, MAX_POOL_BYTES).await?;
         let key = manifest.pool.key.clone();
-        material(manifest, pool, &key)
+        material(manifest, pool, &key).map(Some)
+    }
+
+    /// Whether nothing less than the pool can be fetched.
+    pub(crate) const fn comes_whole(&self) -> bool {
+        matches!(self, Self::Npm(_))
     }
 }
 
