@@ -16,8 +16,18 @@ const OURS: &[u8] = b"COUNTERSIGN_";
 /// What else is for Countersign: the token of the registry that material is pulled from, which is worth a pool.
 const TOKEN_OF_THE_ORIGIN: &str = "NPM_TOKEN";
 
-/// What SDKs look at before the variables of the endpoint: on Amazon ECS, the task's own role.
-const BEFORE_THE_ENDPOINT: [&str; 2] = ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"];
+/// What SDKs look at before the variables of the endpoint: keys, a profile, web identity (IRSA), and on Amazon ECS the task's own role.
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
+const BEFORE_THE_ENDPOINT: [&str; 8] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+];
 
 /// The variables of a child: what it inherits, where the endpoint is, and its items. Later ones win.
 ///
@@ -25,6 +35,8 @@ const BEFORE_THE_ENDPOINT: [&str; 2] = ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
 #[derive(Clone)]
 pub struct Environment {
     plain: BTreeMap<OsString, OsString>,
+    /// Whether what is inherited was named, so that it is meant.
+    is_named: bool,
     items: Vec<(String, Secret<String>)>,
 }
 
@@ -38,25 +50,27 @@ impl Environment {
             Inherit::These(names) => names.iter().any(|wanted| name == wanted.as_str()),
         };
         let own = own.into_iter().filter(|(name, _)| is_wanted(name) && !name.as_bytes().starts_with(OURS));
-        Self { plain: own.collect(), items: Vec::new() }
+        Self { plain: own.collect(), is_named: matches!(inherit, Inherit::These(_)), items: Vec::new() }
     }
 
-    /// Names the endpoint as AWS SDKs look for it: the file of its token, and the url of the credentials where there are
-    /// credentials of one role.
+    /// Names the endpoint as AWS SDKs look for it, where there are credentials of one role: their url, and the file of the token. What SDKs
+    /// look at before is not inherited then, unless it is named. Without such a url there is no token either: it would go to the url
+    /// that is inherited, as on EKS.
     #[must_use]
     pub fn with_endpoint(mut self, token_file: &Path, credentials: Option<&str>) -> Self {
         if let Some(url) = credentials {
-            self.plain.retain(|name, _| !BEFORE_THE_ENDPOINT.iter().any(|before| name == before));
+            let is_named = self.is_named;
+            self.plain.retain(|name, _| is_named || !BEFORE_THE_ENDPOINT.iter().any(|before| name == before));
             self.plain.insert("AWS_CONTAINER_CREDENTIALS_FULL_URI".into(), url.into());
+            self.plain.insert("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE".into(), token_file.into());
         }
-        self.plain.insert("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE".into(), token_file.into());
         self
     }
 
     /// The same with these items in place of others.
     #[must_use]
     pub fn with_items(&self, items: Vec<(String, Secret<String>)>) -> Self {
-        Self { plain: self.plain.clone(), items }
+        Self { plain: self.plain.clone(), is_named: self.is_named, items }
     }
 
     /// Lends all of them. Secret.
@@ -113,16 +127,38 @@ mod tests {
         assert_eq!(variables[OsStr::new("TOKEN")], "item");
     }
 
+    /// Where the endpoint is, for a child that inherits this.
+    fn with_role(inherit: &Inherit, own: Vec<(OsString, OsString)>) -> Environment {
+        let url = Some("http://127.0.0.1:2773/credentials/app");
+        Environment::new(inherit, own).with_endpoint(Path::new("/run/token"), url)
+    }
+
+    const URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+    const TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+
     #[test]
-    fn the_endpoint_wins_over_the_role_of_an_ecs_task() {
-        let own = own(&["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "PATH"]);
-        let environment = Environment::new(&Inherit::All, own);
-        let token = Path::new("/run/token");
-        let with_role = environment.clone().with_endpoint(token, Some("http://127.0.0.1:2773/credentials/app"));
-        let (uri, file) = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-        assert_eq!(names(&with_role), [file, uri, "PATH"]);
-        let without = environment.with_endpoint(token, None);
-        assert_eq!(without.variables().count(), 4, "the task's role is still the one that SDKs find");
+    fn the_endpoint_wins_over_what_sdks_look_at_before() {
+        let own = own(&[&BEFORE_THE_ENDPOINT[..], &["PATH", "AWS_REGION"]].concat());
+        assert_eq!(names(&with_role(&Inherit::All, own)), [TOKEN, URI, "AWS_REGION", "PATH"]);
+    }
+
+    #[test]
+    fn what_is_named_or_an_item_stays_before_the_endpoint() {
+        let own = own(&["AWS_PROFILE", "AWS_ROLE_ARN"]);
+        let named = with_role(&Inherit::These(vec!["AWS_PROFILE".into()]), own.clone());
+        assert_eq!(names(&named), [TOKEN, URI, "AWS_PROFILE"]);
+        let item = vec![("AWS_PROFILE".into(), Secret::new("item".into()))];
+        let by_item = with_role(&Inherit::All, own).with_items(item);
+        assert_eq!(names(&by_item), [TOKEN, URI, "AWS_PROFILE"]);
+    }
+
+    #[test]
+    fn without_credentials_the_token_goes_to_no_inherited_url() {
+        let own = own(&[URI, TOKEN, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]);
+        let environment = Environment::new(&Inherit::All, own).with_endpoint(Path::new("/run/token"), None);
+        let variables: BTreeMap<_, _> = environment.variables().collect();
+        assert_eq!(variables.len(), 3, "SDKs find what they would find anyway");
+        assert_ne!(variables[OsStr::new(TOKEN)], "/run/token");
     }
 
     #[test]
