@@ -1,7 +1,7 @@
 use std::{env, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
-use countersign::{Group, Origin, PackageName, Profile};
+use countersign::{Group, Origin, PackageName, Profile, config::TimeSpan};
 use url::Url;
 
 use crate::{
@@ -203,8 +203,8 @@ pub(crate) struct Broker {
     /// URL of the broker, in place of the manifest's.
     #[arg(long, env = "COUNTERSIGN_URL")]
     pub(crate) url: Option<String>,
-    /// Seconds that it may take in all.
-    #[arg(long, env = "COUNTERSIGN_TIMEOUT", default_value = "30", value_parser = seconds, value_name = "SECONDS")]
+    /// How long it may take in all: 30s, 2m, or a number of seconds.
+    #[arg(long, env = "COUNTERSIGN_TIMEOUT", default_value = "30", value_parser = timeout, value_name = "DURATION")]
     pub(crate) timeout: Duration,
 }
 
@@ -231,9 +231,26 @@ fn package(text: &str) -> Result<PackageName, String> {
     text.strip_prefix("npm:").unwrap_or(text).parse().map_err(|_| "not a package in a scope: npm:@scope/name".into())
 }
 
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    match text.parse() {
-        Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
-        _ => Err("not a number of seconds".into()),
+/// A time span, or a number of seconds. Not nothing, which no broker answers in.
+pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let span = if is_number { format!("{text}s").parse() } else { text.parse() };
+    let time =
+        span.map(TimeSpan::duration).map_err(|_| "not a time span, such as 30s or 2m, nor a number of seconds")?;
+    if time.is_zero() { Err("that is no time".into()) } else { Ok(time) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_a_time_span_or_a_number_of_seconds() {
+        for (text, seconds) in [("30", 30), ("30s", 30), ("2m", 120), ("1h 30m", 5400)] {
+            assert_eq!(timeout(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["", "0", "0s", "-1", "1.5", "soon", "99999999999999999999", "315360001"] {
+            assert!(timeout(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use countersign::KeyKind;
 
 use crate::{
-    args::seconds,
+    args::timeout,
     subject_args::{SubjectArgs, days, key_kind},
 };
 
@@ -77,7 +77,7 @@ pub(crate) struct CaRegister {
     /// Let AWS IoT register each of the CA's certificates by itself, when a device shows it for the first time.
     #[arg(long)]
     pub(crate) allow_auto_registration: bool,
-    /// Seconds that it may take in all.
-    #[arg(long, env = "COUNTERSIGN_TIMEOUT", default_value = "30", value_parser = seconds, value_name = "SECONDS")]
+    /// How long it may take in all: 30s, 2m, or a number of seconds.
+    #[arg(long, env = "COUNTERSIGN_TIMEOUT", default_value = "30", value_parser = timeout, value_name = "DURATION")]
     pub(crate) timeout: Duration,
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use countersign::{Lifetime, Network, NetworkName, Scope};
 
-use crate::args::seconds;
+use crate::args::timeout;
 
 /// Issue a network token, for operators: who is in the network can use it, whatever machine he has.
 ///
@@ -34,7 +34,7 @@ pub(crate) struct TokenIssue {
     /// Print the header that the token is used in: `Authorization: Bearer TOKEN`.
     #[arg(long)]
     pub(crate) header: bool,
-    /// Seconds that it may take in all.
-    #[arg(long, env = "COUNTERSIGN_TIMEOUT", default_value = "30", value_parser = seconds, value_name = "SECONDS")]
+    /// How long it may take in all: 30s, 2m, or a number of seconds.
+    #[arg(long, env = "COUNTERSIGN_TIMEOUT", default_value = "30", value_parser = timeout, value_name = "DURATION")]
     pub(crate) timeout: Duration,
 }

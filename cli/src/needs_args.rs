@@ -14,7 +14,7 @@ use countersign::{
 };
 
 use crate::{
-    args::{Common, seconds},
+    args::{Common, timeout},
     commands::usage,
 };
 
@@ -70,8 +70,8 @@ struct NeedsBroker {
     /// URL of the broker, in place of the manifest's.
     #[arg(long, env = "COUNTERSIGN_URL")]
     url: Option<String>,
-    /// Seconds that the start may take [default: 120].
-    #[arg(long, env = "COUNTERSIGN_TIMEOUT", value_parser = seconds, value_name = "SECONDS")]
+    /// How long the start may take: 30s, 2m, or a number of seconds [default: 2m].
+    #[arg(long, env = "COUNTERSIGN_TIMEOUT", value_parser = timeout, value_name = "DURATION")]
     timeout: Option<Duration>,
 }
 
