@@ -149,8 +149,8 @@ impl Agent {
 
     /// Items changed, or came back.
     fn changed(&mut self, names: &[ItemName]) {
-        let is_rewritten = self.files.write(names);
-        let mut items = self.holdings.items().iter().filter(|item| names.contains(&item.name));
+        let is_rewritten = self.files.write_changed(names, self.holdings.items());
+        let mut items = self.holdings.items().iter().filter(|item| item.on_change && names.contains(&item.name));
         // What has no file is known to the command by its variable, or by the endpoint.
         if is_rewritten || items.any(|item| item.file.is_none()) {
             self.run_hook();

@@ -1,7 +1,10 @@
+use std::path::Path;
+
 use clap::Subcommand;
 use countersign::{
     Error,
     config::{Config, Item, SCHEMA},
+    deliver::RuntimeFolder,
 };
 
 use crate::{commands::print, needs_args::Needs};
@@ -25,7 +28,7 @@ enum ConfigCommand {
 }
 
 /// Read a configuration, and tell what is asked for and where it goes. Nothing is asked of the
-/// broker.
+/// broker. A line that begins with `warning:` is about what can hardly be meant.
 ///
 /// Exit code 2 where it is wrong, with the line or the item on standard error. Not checked: whether
 /// users, folders and templates exist, and what policy allows; see `countersign doctor`.
@@ -51,14 +54,18 @@ struct ConfigSchema {}
 
 pub(crate) fn run(commands: ConfigCommands) -> Result<(), Error> {
     match commands.command {
-        ConfigCommand::Check(check) => print(told(&check.needs.config()?).as_bytes()),
+        ConfigCommand::Check(check) => {
+            let config = check.needs.config()?;
+            let runtime = RuntimeFolder::place(config.runtime.as_deref());
+            print(told(&config, &runtime).as_bytes())
+        }
         ConfigCommand::Schema(ConfigSchema {}) => print(SCHEMA.as_bytes()),
     }
 }
 
 /// What is asked for, an item a line, and what happens then.
-fn told(config: &Config) -> String {
-    let mut lines: Vec<String> = config.items.iter().map(line).collect();
+fn told(config: &Config, runtime: &Path) -> String {
+    let mut lines: Vec<String> = config.items.iter().map(|item| line(item, runtime)).collect();
     if lines.is_empty() {
         lines.push("nothing is asked for".to_owned());
     }
@@ -66,18 +73,20 @@ fn told(config: &Config) -> String {
         lines.push(format!("on change: {on_change}"));
     }
     if let Some(endpoint) = &config.endpoint {
-        lines.push(format!("endpoint: {}, token in {}", endpoint.listen, endpoint.token_file.display()));
+        let token_file = runtime.join(&endpoint.token_file);
+        lines.push(format!("endpoint: {}, token in {}", endpoint.listen, token_file.display()));
     }
+    lines.extend(config.warnings().iter().map(|warning| format!("warning: {warning}")));
     // A member's name or a path may hold what a terminal obeys.
     lines.iter().map(|line| line.replace(char::is_control, "?") + "\n").collect()
 }
 
-fn line(item: &Item) -> String {
+fn line(item: &Item, runtime: &Path) -> String {
     let variables = item.variables().into_iter().map(|name| format!("variable {name}"));
     let file = item.file.iter().map(|file| {
         let owner = file.owner.as_ref().map(|owner| format!(", {owner}")).unwrap_or_default();
         let template = file.template.as_ref().map(|path| format!(", by {}", path.display())).unwrap_or_default();
-        format!("file {} ({}{owner}{template})", file.path.display(), file.mode)
+        format!("file {} ({}{owner}{template})", runtime.join(&file.path).display(), file.mode)
     });
     let stdin = item.stdin.then(|| "standard input".to_owned());
     let sinks: Vec<String> = variables.chain(file).chain(stdin).collect();
@@ -87,15 +96,13 @@ fn line(item: &Item) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use countersign::config::{ConfigFile, Given};
 
     use super::*;
 
     fn told_of(text: &str) -> String {
         let file = ConfigFile::parse(text, Path::new("/etc/countersign.toml")).unwrap();
-        told(&Config::new(Some(file), Given::default()).unwrap())
+        told(&Config::new(Some(file), Given::default()).unwrap(), Path::new("/run/app"))
     }
 
     #[test]
@@ -111,10 +118,17 @@ mod tests {
             "a: role:nightly for 900 s -> variable AWS_ACCESS_KEY_ID, variable AWS_SECRET_ACCESS_KEY, \
              variable AWS_SESSION_TOKEN\n\
              b: secret:app/db at AWSPREVIOUS -> templates and the endpoint alone\n\
-             c: access-token -> file c (0400, :app, by /etc/c.j2), standard input\n\
+             c: access-token -> file /run/app/c (0400, :app, by /etc/c.j2), standard input\n\
              on change: run:nginx -s reload\n\
-             endpoint: 127.0.0.1:2773, token in token\n"
+             endpoint: 127.0.0.1:2773, token in /run/app/token\n"
         );
+    }
+
+    #[test]
+    fn what_can_hardly_be_meant_is_warned_of() {
+        let told = told_of("items.a = { secret = 'a', env = 'A' }\non_change.signal = 'HUP'");
+        let last = told.lines().last().unwrap();
+        assert!(last.starts_with("warning: a command that runs keeps the a"), "{told}");
     }
 
     #[test]

@@ -108,10 +108,12 @@ fn the_complete_example_is_what_the_page_says() {
             }),
             stdin: true,
             keep: Duration::from_secs(12 * 60 * 60),
+            on_change: true,
         }
     );
     assert_eq!(item(&config, "aws").source, Source::Role { alias: "nightly".into(), seconds: Some(3600) });
     assert_eq!(item(&config, "aws").variables(), ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]);
+    assert!(!item(&config, "aws").on_change);
     assert_eq!(item(&config, "api").source, Source::AccessToken);
     assert_eq!(item(&config, "api").file.unwrap().mode, FileMode::OWNER_READS);
     assert_eq!(

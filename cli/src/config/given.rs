@@ -101,7 +101,8 @@ impl GivenItem {
         };
         let name = free_name(&base, taken);
         taken.insert(name.clone());
-        let mut item = Item { name, source, variable: None, file: None, stdin: false, keep: DEFAULT_KEEP };
+        let mut item =
+            Item { name, source, variable: None, file: None, stdin: false, keep: DEFAULT_KEEP, on_change: true };
         match sink {
             GivenSink::Variable(name) => item.variable = Some(name),
             GivenSink::File(path) => {

@@ -19,6 +19,8 @@ pub struct Item {
     pub stdin: bool,
     /// How long it may be used after the broker last gave it, where it has no end of its own.
     pub keep: Duration,
+    /// Whether a child is told where it changed.
+    pub on_change: bool,
 }
 
 /// A name of an item: 1 to 64 of lower-case letters, digits, `_` and `-`, the first one a letter.

@@ -60,6 +60,10 @@ pub(super) struct ItemTable {
     /// end of their own.
     #[cfg_attr(test, schemars(extend("default" = "24h")))]
     keep: Option<Text<TimeSpan>>,
+    /// Whether `on_change` is done where it changed. `false`: its files are rewritten, and that is all; for what is renewed all the time
+    /// and looked up by its reader, as a role's credentials.
+    #[cfg_attr(test, schemars(extend("default" = true)))]
+    on_change: Option<bool>,
 }
 
 /// A file that an item goes to. It is replaced at once, and deleted at the end.
@@ -87,8 +91,20 @@ impl ItemTable {
     /// The item of this name. `folder` is what a relative path of a template stands below; without one there can be none. Whether names and paths are well-formed is
     /// for the rules to say.
     pub(super) fn into_item(self, name: ItemName, folder: Option<&Path>) -> Result<Item, InvalidItem> {
-        let Self { secret, role, access_token, member, version_id, version_stage, seconds, env, file, stdin, keep } =
-            self;
+        let Self {
+            secret,
+            role,
+            access_token,
+            member,
+            version_id,
+            version_stage,
+            seconds,
+            env,
+            file,
+            stdin,
+            keep,
+            on_change,
+        } = self;
         let of_secret = [
             ("member", member.is_some()),
             ("version_id", version_id.is_some()),
@@ -117,6 +133,7 @@ impl ItemTable {
             file: file.map(|file| file.into_sink(folder)).transpose()?,
             stdin,
             keep: keep.map_or(DEFAULT_KEEP, |span| span.into_inner().duration()),
+            on_change: on_change.unwrap_or(true),
         })
     }
 }

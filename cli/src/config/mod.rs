@@ -19,6 +19,7 @@ mod schema;
 mod settings;
 mod text;
 mod time_span;
+mod warning;
 
 pub use error::{ConfigError, InvalidItem};
 pub use file::ConfigFile;
@@ -32,6 +33,7 @@ pub use settings::{
     OnChange, RefreshSettings, Signal,
 };
 pub use time_span::{InvalidTimeSpan, TimeSpan};
+pub use warning::Warning;
 
 /// The JSON Schema (draft 2020-12) of `countersign.toml`.
 pub const SCHEMA: &str = include_str!("../../../docs/countersign.schema.json");

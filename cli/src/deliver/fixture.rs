@@ -71,7 +71,15 @@ impl Machine {
 
 pub(crate) fn item(text: &str) -> Item {
     let source = Source::Secret { id: text.to_owned(), version_id: None, version_stage: None, member: None };
-    Item { name: name(text), source, variable: None, file: None, stdin: false, keep: Duration::from_secs(86_400) }
+    Item {
+        name: name(text),
+        source,
+        variable: None,
+        file: None,
+        stdin: false,
+        keep: Duration::from_secs(86_400),
+        on_change: true,
+    }
 }
 
 pub(crate) fn item_in_file(name: &str, path: impl AsRef<Path>) -> Item {

@@ -46,6 +46,13 @@ impl RuntimeFolder {
         Ok(Self { path, ours })
     }
 
+    /// Where it is, or would be made. Nothing is made.
+    #[must_use]
+    pub fn place(configured: Option<&Path>) -> PathBuf {
+        let default = || default_path(env::var_os("XDG_RUNTIME_DIR"), geteuid(), Path::new("/run"));
+        configured.map_or_else(default, Path::to_owned)
+    }
+
     fn by_default(path: PathBuf) -> Result<Self, Error> {
         match Folder::open(&path, Ownership::default(), Some(Mode::RWXU)) {
             Ok(_) => Ok(Self { path, ours: true }),

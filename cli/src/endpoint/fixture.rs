@@ -75,6 +75,7 @@ pub(super) fn items() -> Vec<Item> {
         file: None,
         stdin: false,
         keep: Duration::from_secs(24 * HOUR),
+        on_change: true,
     })
     .into()
 }

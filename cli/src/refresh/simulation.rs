@@ -270,7 +270,7 @@ pub(super) fn token() -> Item {
 }
 
 fn item(name: &str, source: Source) -> Item {
-    Item { name: self::name(name), source, variable: None, file: None, stdin: false, keep: 24 * HOUR }
+    Item { name: self::name(name), source, variable: None, file: None, stdin: false, keep: 24 * HOUR, on_change: true }
 }
 
 pub(super) fn name(name: &str) -> ItemName {

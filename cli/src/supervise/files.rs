@@ -3,7 +3,12 @@ use std::time::Duration;
 use ports::chain;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{Error, config::ItemName, deliver::Delivery, endpoint::Unwritten};
+use crate::{
+    Error,
+    config::{Item, ItemName},
+    deliver::Delivery,
+    endpoint::Unwritten,
+};
 
 /// How long after a file could not be written or deleted it is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -90,6 +95,18 @@ impl Files {
         let again = self.delivery.has_to_try_again();
         self.again_at = again.then(|| self.again_at.unwrap_or(now + AGAIN_AFTER));
         self.look_at = self.delivery.next_look().map(|wait| now + wait);
+    }
+
+    /// Writes the files that these of the items are in; whether one is another than it was by an item that a child is told of. Not by
+    /// one of `on_change = false`.
+    pub fn write_changed(&mut self, names: &[ItemName], items: &[Item]) -> bool {
+        let tells = |name: &ItemName| items.iter().any(|item| item.name == *name && item.on_change);
+        let (told, quiet): (Vec<_>, Vec<_>) = names.iter().cloned().partition(tells);
+        let rewritten = (!told.is_empty() || quiet.is_empty()) && self.write(&told);
+        if !quiet.is_empty() {
+            self.write(&quiet);
+        }
+        rewritten
     }
 
     /// What they are delivered by.

@@ -217,6 +217,24 @@ fn who_sees_no_change_is_not_told() {
 }
 
 #[test]
+fn what_is_not_to_be_told_of_is_rewritten_alone() {
+    let quiet = |item: StubItem| StubItem { is_quiet: true, ..item };
+    let items = vec![quiet(StubItem::file("token")), quiet(StubItem::variable("DB")), StubItem::file("conf")];
+    let mut stub = Order { on_change: "signal:HUP".into(), items, ..Order::sh(TOLD) }.start();
+    stub.until("log", "began\n");
+    stub.change("token", "two");
+    stub.until("token", "two");
+    stub.change("db", "two");
+    stub.settle();
+    assert_eq!(lines(&stub, "log"), ["began"]);
+    stub.change("conf", "two");
+    stub.until("log", "told\n");
+    stub.touch("over");
+    assert_eq!(stub.code(), 0);
+    assert_eq!(lines(&stub, "log"), ["began", "told"]);
+}
+
+#[test]
 fn a_command_is_run_on_a_change_with_what_there_is_then() {
     let mut stub = hooked("echo $DB >> hook").start();
     stub.until("log", "began one\n");

@@ -70,6 +70,8 @@ pub(crate) struct StubItem {
     #[serde(default)]
     pub(crate) template: Option<String>,
     pub(crate) stdin: bool,
+    /// Whether the child is not told where it changed.
+    pub(crate) is_quiet: bool,
 }
 
 /// A running stub. What it reads and writes is in a folder that goes with it.
@@ -107,6 +109,7 @@ impl StubItem {
             file: self.file.as_ref().map(sink),
             stdin: self.stdin,
             keep: Duration::from_secs(86_400),
+            on_change: !self.is_quiet,
         }
     }
 }

@@ -168,8 +168,9 @@ impl<'a> Supervision<'a> {
 
     /// Items changed, or came back.
     fn changed(&mut self, names: &[ItemName]) -> Flow {
-        let rewritten = self.supervisor.files.write(names);
-        let mut items = self.supervisor.holdings.items().iter().filter(|item| names.contains(&item.name));
+        let Supervisor { files, holdings, .. } = &mut *self.supervisor;
+        let rewritten = files.write_changed(names, holdings.items());
+        let mut items = holdings.items().iter().filter(|item| item.on_change && names.contains(&item.name));
         if rewritten || items.any(is_given_at_the_start) {
             self.tell();
         }
