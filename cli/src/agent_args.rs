@@ -3,7 +3,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::ValueEnum;
 use countersign::endpoint::Probe;
 
-use crate::{args::Common, needs_args::Needs};
+use crate::{
+    args::Common,
+    needs_args::{Needs, listen},
+};
 
 /// Keep what other programs of this machine need fresh: in files, and at an endpoint.
 ///
@@ -16,6 +19,8 @@ use crate::{args::Common, needs_args::Needs};
 ///
 /// With --once it obtains everything or nothing, writes the files, and ends. They stay: for a
 /// container that prepares another one.
+///
+/// COUNTERSIGN_LOG is how much it logs, on standard error: error, warn, info (the default) or debug.
 ///
 /// Examples:
 ///   countersign agent
@@ -98,7 +103,7 @@ pub(crate) struct CredentialProcess {
     #[arg(long, env = "COUNTERSIGN_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Where the agent listens, in place of what its configuration says.
-    #[arg(long, env = "COUNTERSIGN_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "COUNTERSIGN_LISTEN", value_name = "ADDRESS", value_parser = listen)]
     pub(crate) listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) common: Common,

@@ -2,7 +2,7 @@ use std::{env, ops::ControlFlow, sync::Arc, time::Duration};
 
 use countersign::{
     Error,
-    config::{Config, ItemName, OnChange},
+    config::{Config, Item, ItemName, OnChange},
     deliver::{Delivery, RuntimeFolder},
     endpoint::Endpoint,
     refresh::{Event, Holdings, Nudge, Refresher},
@@ -30,7 +30,30 @@ pub(crate) async fn run(RunAgent { once, needs }: RunAgent) -> Result<u8, Error>
     let signals = Signals::listen()?;
     let config = needs.config()?;
     config.asks_for_something()?;
+    refuse_what_needs_a_child(&config, once);
     if once { self::once(config, signals).await } else { Agent::start(config, signals)?.run().await }
+}
+
+/// Ends the process as wrong usage where the configuration is of no use to an agent, or of less than it looks.
+fn refuse_what_needs_a_child(config: &Config, once: bool) {
+    let any = |is_so: fn(&Item) -> bool| config.items.iter().any(is_so);
+    let runs = matches!(config.on_change, Some(OnChange::Run(_)));
+    if any(|item| item.stdin) {
+        usage("an agent has no child that could read from its standard input");
+    }
+    if !once && !runs && config.on_change.is_some() {
+        usage("an agent has no child: on a change it can but run a command");
+    }
+    if !runs && any(|item| item.variable.is_some()) {
+        usage("no command is run that could have variables: an agent writes files, and serves an endpoint");
+    }
+    let writes = any(|item| item.file.is_some());
+    if once && !writes {
+        usage("there is nothing to write: with --once an agent writes files, and does nothing else");
+    }
+    if !writes && config.endpoint.is_none() {
+        usage("an agent without files and without an endpoint is of use to nobody: --file or --listen is required");
+    }
 }
 
 /// Obtains everything, writes the files, and leaves them; or neither.
@@ -71,15 +94,9 @@ impl Agent {
     fn start(config: Config, signals: Signals) -> Result<Self, Error> {
         let group = if signals.is_on_terminal() { ProcessGroup::Shared } else { ProcessGroup::Own };
         let hook = match config.on_change {
-            None => None,
             Some(OnChange::Run(words)) => CommandLine::new(words).map(|line| Hook::new(line, group)),
-            Some(OnChange::Signal(_) | OnChange::Restart) => {
-                usage("an agent has no child: on a change it can but run a command")
-            }
+            Some(OnChange::Signal(_) | OnChange::Restart) | None => None,
         };
-        if config.endpoint.is_none() && config.items.iter().all(|item| item.file.is_none()) {
-            usage("an agent without files and without an endpoint is of use to nobody: --file or --listen is required");
-        }
         let runtime = RuntimeFolder::new(config.runtime.as_deref())?;
         let holdings = Holdings::new(config.items, Arc::new(SystemClock));
         let delivery = Delivery::new(holdings.clone(), &runtime)?;

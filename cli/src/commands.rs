@@ -132,15 +132,18 @@ pub(crate) fn client(broker: impl Into<BrokerSettings>) -> Client {
     let materials = MaterialDir::new(material.unwrap_or_else(state_folder));
     let group = match group {
         Some(group) => group,
-        None => only_group(&materials),
+        None => only_group(&materials, from.is_some()),
     };
     Client::new(materials, group).pull_from(from).url(url).timeout(timeout)
 }
 
-fn only_group(materials: &MaterialDir) -> Group {
+fn only_group(materials: &MaterialDir, is_pulled: bool) -> Group {
     let groups = materials.groups();
     match <[Group; 1]>::try_from(groups) {
         Ok([group]) => group,
+        Err(groups) if groups.is_empty() && !is_pulled => {
+            usage("--group and --from are required: there is no material yet, and no place to pull it from")
+        }
         Err(groups) if groups.is_empty() => usage("--group is required: there is no material yet to tell it from"),
         Err(_) => usage("--group is required: there is material of several groups"),
     }

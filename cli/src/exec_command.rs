@@ -1,5 +1,6 @@
 use std::{env, ffi::OsString, sync::Arc};
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use countersign::{
     Error,
     config::{AtUseBy, Config, ItemName},
@@ -29,6 +30,8 @@ use crate::{
 /// The exit code is the command's own: 128 and the signal's number where a signal ended it, 127
 /// where there is no such command, 126 where it cannot be executed. Before it began they are those
 /// of every command; 7 also where it was ended since what it was given was past its use-by.
+///
+/// COUNTERSIGN_LOG is how much it logs, on standard error: error, warn, info (the default) or debug.
 ///
 /// Examples:
 ///   countersign exec -- /app/server --port 8080
@@ -98,6 +101,20 @@ pub(crate) async fn run(Exec { once, needs, command }: Exec) -> Result<u8, Error
         let result = replace(&line, &environment, &mut delivery, &holdings, &mut signals).await;
         delivery.withdraw_all();
         result
+    }
+}
+
+/// Tells who wrote the command without `--` where it belongs.
+pub(crate) fn add_tip(error: &mut clap::Error) {
+    let is_exec = env::args_os().nth(1).is_some_and(|word| word == "exec");
+    if !is_exec || error.kind() != ErrorKind::UnknownArgument {
+        return;
+    }
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return };
+    // Of what looks like a flag there is a tip already.
+    if !word.starts_with('-') {
+        let tip = format!("the command stands behind '--': '-- {word}'");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
 }
 

@@ -43,7 +43,10 @@ use countersign::{Error, supervise::hide_memory};
 use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = args::Args::try_parse().unwrap_or_else(|mut error| {
+        exec_command::add_tip(&mut error);
+        error.exit()
+    });
     let runtime = Builder::new_current_thread().enable_all().build().expect("this system has threads and polls files");
     // Material and what the broker gives come into it, whatever the command is.
     let hidden = hide_memory().map_err(Error::from);

@@ -8,8 +8,8 @@ use std::{
 use countersign::{
     Error, Group, Origin,
     config::{
-        BrokerSettings, Config, ConfigFile, Given, GivenItem, Inherit, InvalidGivenItem, InvalidTimeSpan, OnChange,
-        TimeSpan,
+        BrokerSettings, Config, ConfigFile, Given, GivenItem, Inherit, InvalidGivenItem, InvalidListenAddress,
+        InvalidTimeSpan, ListenAddress, OnChange, TimeSpan,
     },
 };
 
@@ -45,7 +45,7 @@ pub(crate) struct Needs {
     #[arg(long, env = "COUNTERSIGN_INTERVAL", value_name = "DURATION", value_parser = duration)]
     interval: Option<Duration>,
     /// Where other processes of this machine ask for credentials and secrets, as 127.0.0.1:2773.
-    #[arg(long, env = "COUNTERSIGN_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "COUNTERSIGN_LISTEN", value_name = "ADDRESS", value_parser = listen)]
     listen: Option<SocketAddr>,
     /// The variables that the child gets besides its items, separated by commas; empty: none [default: all but COUNTERSIGN_* and NPM_TOKEN].
     #[arg(long, env = "COUNTERSIGN_INHERIT", value_name = "NAME,...")]
@@ -119,6 +119,10 @@ fn unless_blank(
     if text.is_empty() { Ok(None) } else { read(text).map(Some) }
 }
 
+pub(crate) fn listen(text: &str) -> Result<SocketAddr, InvalidListenAddress> {
+    text.parse().map(ListenAddress::socket)
+}
+
 fn duration(text: &str) -> Result<Duration, InvalidTimeSpan> {
     text.parse().map(TimeSpan::duration)
 }
@@ -168,6 +172,7 @@ mod tests {
             "--on-change=signal:KILL",
             "--interval=5",
             "--listen=localhost:2773",
+            "--listen=2773",
             "--timeout=0",
         ] {
             assert_eq!(parse(&[arguments]).unwrap_err().exit_code(), 2, "{arguments}");

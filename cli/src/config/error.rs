@@ -17,6 +17,8 @@ pub enum ConfigError {
         position: String,
         /// What is wrong there.
         message: String,
+        /// Whether it is the mode of a file, which many write as a number.
+        is_mode: bool,
     },
     /// The text of a variable is longer than a file may be.
     #[error("{} is longer than 64 KiB", crate::config::ConfigFile::VARIABLE)]
@@ -117,6 +119,12 @@ pub enum InvalidItem {
     /// The broker takes no such name or version of a secret.
     #[error("not a secret's name, or not its version")]
     Secret,
+    /// A secret's ARN where its name belongs.
+    #[error("take the secret's name, not the ARN")]
+    SecretArn,
+    /// A role's ARN where its alias belongs.
+    #[error("take the role's alias, not the ARN")]
+    RoleArn,
     /// The broker takes no such alias.
     #[error("not a role's alias")]
     Role,
@@ -154,6 +162,7 @@ impl ConfigError {
                     "--config or COUNTERSIGN_CONFIG names the file; it has 64 KiB at most".into()
                 }
             }
+            Self::Syntax { is_mode: true, .. } => "a mode is a text, in quotes: mode = \"0400\"".into(),
             Self::Syntax { .. } => {
                 "docs/configuration.md tells what it may say; countersign config schema prints the same for editors"
                     .into()
@@ -195,8 +204,9 @@ impl InvalidItem {
             Self::NotOneSource => "secret = \"NAME\", role = \"ALIAS\" or access_token = true",
             Self::Strange(_) => "member, version_id, version_stage and keep are of secrets, seconds is of roles",
             Self::TwoVersions => "version_id names one version for good, version_stage the one that has the label",
-            Self::Secret => "give the secret's name, not its ARN; a version's id has 32 to 64 characters",
-            Self::Role => "the broker's configuration has the aliases (ROLE_ALIASES)",
+            Self::Secret => "letters, digits and /_+=.@- make a name; a version's id has 32 to 64 characters",
+            Self::SecretArn => "of arn:aws:secretsmanager:REGION:ACCOUNT:secret:app/db-a1b2c3 it is app/db",
+            Self::Role | Self::RoleArn => "the broker's configuration has the aliases (ROLE_ALIASES)",
             Self::Seconds => "leave it out for the broker's default",
             Self::Member => "a name, or a pointer as /users/0/name, in which ~0 is a tilde and ~1 a slash",
             Self::Keep => "times are written as 30s, 5m or 24h",

@@ -1,7 +1,6 @@
 use std::{
     collections::BTreeMap,
     io::ErrorKind,
-    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +10,8 @@ use serde::Deserialize;
 use crate::{
     Error, Origin,
     config::{
-        AtUseBy, ConfigError, Item, ItemName, OnChange, Signal, item_table::ItemTable, text::Text, time_span::TimeSpan,
+        AtUseBy, ConfigError, Item, ItemName, ListenAddress, OnChange, Signal, item_table::ItemTable, text::Text,
+        time_span::TimeSpan,
     },
     material::{Closed, read},
 };
@@ -130,7 +130,7 @@ pub(super) struct ChildTable {
 pub(super) struct EndpointTable {
     /// Address and port. A loopback address, unless `allow_remote`.
     #[cfg_attr(test, schemars(extend("default" = "127.0.0.1:2773")))]
-    pub(super) listen: Option<Text<SocketAddr>>,
+    pub(super) listen: Option<Text<ListenAddress>>,
     /// Whether another address than a loopback one is meant. What is asked and answered is not encrypted.
     #[serde(default)]
     #[cfg_attr(test, schemars(extend("default" = false)))]
@@ -224,9 +224,13 @@ fn is_missing(error: &Error) -> bool {
 fn syntax_error(text: &str, path: &Path, mut error: toml::de::Error) -> ConfigError {
     let message = error.message().trim().replace('\n', ", ").replace(char::is_control, "?");
     let mut position = String::new();
+    let mut is_mode = false;
     if let Some(before) = error.span().and_then(|span| text.get(..span.start)) {
         let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let last = before.rsplit('\n').next().unwrap_or_default();
+        let column = last.chars().count() + 1;
+        let assigned = last.trim_end_matches(|digit: char| digit.is_ascii_digit()).trim_end().strip_suffix('=');
+        is_mode = assigned.is_some_and(|key| key.trim_end().ends_with("mode"));
         position = format!(", line {line}, column {column}");
     }
     // Without the text it shows the key in place of the line.
@@ -235,5 +239,5 @@ fn syntax_error(text: &str, path: &Path, mut error: toml::de::Error) -> ConfigEr
     if let Some(key) = shown.trim_end().rsplit('\n').next().filter(|last| last.starts_with("in `")) {
         position.push_str(&format!(", {}", key.replace(char::is_control, "?")));
     }
-    ConfigError::Syntax { path: path.to_owned(), position, message }
+    ConfigError::Syntax { path: path.to_owned(), position, message, is_mode }
 }

@@ -50,7 +50,7 @@ enum GivenSink {
 }
 
 /// Not an item in one line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidGivenItem {
     /// Nothing is assigned.
     #[error("not NAME=REF, where REF is secret:ID, secret:ID#MEMBER, role:ALIAS or access-token")]
@@ -79,7 +79,7 @@ impl GivenItem {
     /// # Errors
     /// [`InvalidGivenItem`].
     pub fn file(text: &str) -> Result<Self, InvalidGivenItem> {
-        let (path, source) = split_path(text).ok_or(InvalidGivenItem::Assignment)?;
+        let (path, source) = split_path(text).or_else(|| text.rsplit_once('=')).ok_or(InvalidGivenItem::Assignment)?;
         Ok(Self { sink: GivenSink::File(path.into()), source: source.parse()? })
     }
 
@@ -167,17 +167,19 @@ mod tests {
 
     #[test]
     fn what_is_no_item_in_one_line_is_refused() {
-        let form = InvalidGivenItem::Reference(InvalidReference::Form);
+        let bare = |text: &str| InvalidGivenItem::Reference(InvalidReference::Bare(text.into()));
         for (bad, error) in [
             ("DB", InvalidGivenItem::Assignment),
             ("1DB=secret:app/db", InvalidGivenItem::Variable),
             ("=secret:app/db", InvalidGivenItem::Variable),
-            ("A=B", form),
+            ("A=app/db", bare("app/db")),
             ("A=secret:a b", InvalidGivenItem::Reference(InvalidItem::Secret.into())),
         ] {
             assert_eq!(GivenItem::variable(bad), Err(error), "{bad}");
         }
         assert_eq!(GivenItem::file("db"), Err(InvalidGivenItem::Assignment));
+        assert_eq!(GivenItem::file("a=b=app/db"), Err(bare("app/db")));
+        let form = InvalidGivenItem::Reference(InvalidReference::Form);
         assert_eq!(GivenItem::stdin("DB=secret:app/db"), Err(form));
     }
 }

@@ -84,6 +84,9 @@ pub struct FileSink {
     pub template: Option<PathBuf>,
 }
 
+/// What an ARN begins with.
+pub(super) const ARN: &str = "arn:";
+
 impl Source {
     /// What is asked of the broker for it. Several items may have one want.
     #[must_use]
@@ -101,6 +104,8 @@ impl Source {
     pub(super) fn check(&self) -> Result<(), InvalidItem> {
         let well_formed = self.want().is_well_formed();
         match self {
+            Self::Secret { id, .. } if id.starts_with(ARN) => Err(InvalidItem::SecretArn),
+            Self::Role { alias, .. } if alias.starts_with(ARN) => Err(InvalidItem::RoleArn),
             Self::Secret { .. } if !well_formed => Err(InvalidItem::Secret),
             Self::Secret { member: Some(member), .. } if !member.is_well_formed() => Err(InvalidItem::Member),
             Self::Role { seconds: Some(0), .. } => Err(InvalidItem::Seconds),

@@ -90,7 +90,7 @@ impl EndpointTable {
     fn into_settings(self, listen: Option<SocketAddr>) -> EndpointSettings {
         let Self { listen: of_file, allow_remote, hosts, token_file } = self;
         EndpointSettings {
-            listen: listen.or(of_file.map(Text::into_inner)).unwrap_or(DEFAULT_LISTEN),
+            listen: listen.or(of_file.map(|Text(address)| address.socket())).unwrap_or(DEFAULT_LISTEN),
             allow_remote,
             hosts,
             token_file: token_file.unwrap_or_else(|| PathBuf::from("token")),

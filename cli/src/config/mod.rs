@@ -9,6 +9,7 @@ mod file_owner;
 mod given;
 mod item;
 mod item_table;
+mod listen_address;
 mod merge;
 mod reference;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use file_mode::{FileMode, InvalidFileMode};
 pub use file_owner::{FileOwner, InvalidFileOwner};
 pub use given::{Given, GivenItem, InvalidGivenItem};
 pub use item::{FileSink, InvalidItemName, Item, ItemName, Member, Source, VariableName};
+pub use listen_address::{InvalidListenAddress, ListenAddress};
 pub use reference::InvalidReference;
 pub use settings::{
     AtUseBy, BrokerSettings, ChildSettings, Config, EndpointSettings, Inherit, InvalidOnChange, InvalidSignal,

@@ -1,13 +1,16 @@
 use std::{fmt, str::FromStr};
 
-use crate::config::{InvalidItem, Member, Source};
+use crate::config::{InvalidItem, Member, Source, item::ARN};
 
 /// Not the text form of a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidReference {
     /// It is of no form.
     #[error("not secret:ID, secret:ID#MEMBER, role:ALIAS or access-token")]
     Form,
+    /// It is what stands behind `secret:`, well-formed as it is.
+    #[error("not secret:ID, secret:ID#MEMBER, role:ALIAS or access-token; a secret is secret:{0}")]
+    Bare(String),
     /// It is of one, and what it names is not.
     #[error(transparent)]
     Item(#[from] InvalidItem),
@@ -31,8 +34,11 @@ impl FromStr for Source {
             Self::Role { alias: alias.to_owned(), seconds: None }
         } else if text == ACCESS_TOKEN {
             Self::AccessToken
+        } else if text.starts_with(ARN) {
+            return Err(InvalidItem::SecretArn.into());
         } else {
-            return Err(InvalidReference::Form);
+            let is_secret = !text.contains(char::is_control) && format!("{SECRET}{text}").parse::<Self>().is_ok();
+            return Err(if is_secret { InvalidReference::Bare(text.to_owned()) } else { InvalidReference::Form });
         };
         source.check()?;
         Ok(source)
@@ -92,11 +98,15 @@ mod tests {
     fn what_is_no_reference_is_refused() {
         for (bad, error) in [
             ("", InvalidReference::Form),
-            ("app/db", InvalidReference::Form),
+            ("app/db", InvalidReference::Bare("app/db".into())),
+            ("app/db#password", InvalidReference::Bare("app/db#password".into())),
+            ("app/db#\u{1b}", InvalidReference::Form),
+            ("arn:aws:secretsmanager:eu-west-1:1:secret:x", InvalidItem::SecretArn.into()),
+            ("role:arn:aws:iam::1:role/x", InvalidItem::RoleArn.into()),
             ("Secret:app/db", InvalidReference::Form),
             ("access-token:x", InvalidReference::Form),
             ("secret:", InvalidItem::Secret.into()),
-            ("secret:arn:aws:secretsmanager:eu-west-1:1:secret:x", InvalidItem::Secret.into()),
+            ("secret:arn:aws:secretsmanager:eu-west-1:1:secret:x", InvalidItem::SecretArn.into()),
             ("secret:a b", InvalidItem::Secret.into()),
             ("secret:app/db#", InvalidItem::Member.into()),
             ("secret:app/db#/a~2", InvalidItem::Member.into()),

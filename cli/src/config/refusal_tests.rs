@@ -43,7 +43,8 @@ item_refused! {
     two_sources: "secret = 'a'\nrole = 'b'" => InvalidItem::NotOneSource,
     no_access_token: "access_token = false" => InvalidItem::NotOneSource,
     a_secret_without_an_access_token: "secret = 'a'\naccess_token = false" => InvalidItem::NotOneSource,
-    an_arn: "secret = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:a'" => InvalidItem::Secret,
+    an_arn: "secret = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:a'" => InvalidItem::SecretArn,
+    an_arn_of_a_role: "role = 'arn:aws:iam::123456789012:role/a'" => InvalidItem::RoleArn,
     an_empty_secret: "secret = ''" => InvalidItem::Secret,
     a_version_that_is_no_id: "secret = 'a'\nversion_id = '1'" => InvalidItem::Secret,
     a_stage_with_a_blank: "secret = 'a'\nversion_stage = 'AWS PREVIOUS'" => InvalidItem::Secret,
@@ -169,7 +170,11 @@ fn what_the_file_cannot_say_is_told_with_its_place() {
         ("on_change.signal = 'KILL'", "line 1, column 20, in `on_change.signal`", "not a signal"),
         ("child.at_use_by = 'kill'", "line 1, column 19, in `child.at_use_by`", "unknown variant `kill`"),
         ("child.user = 'app'", "line 1, column 7, in `child`", "unknown field `user`"),
-        ("endpoint.listen = 'localhost:2773'", "line 1, column 19, in `endpoint.listen`", "invalid socket address"),
+        (
+            "endpoint.listen = 'localhost:2773'",
+            "line 1, column 19, in `endpoint.listen`",
+            "not an IP address and a port",
+        ),
         ("endpoint.tls = true", "line 1, column 10, in `endpoint`", "unknown field `tls`"),
         ("group = 'Web'", "line 1, column 9, in `group`", "not a valid group name"),
         ("from = 'ftp://x'", "line 1, column 8, in `from`", "not an s3 url"),
@@ -179,6 +184,17 @@ fn what_the_file_cannot_say_is_told_with_its_place() {
         assert_eq!(told.trim_start_matches(", "), position, "{text}: {said}");
         assert!(said.contains(message), "{text}: {said}");
     }
+}
+
+#[test]
+fn a_mode_without_quotes_is_told_to_be_a_text() {
+    for mode in ["0400", "400", "0o400"] {
+        let hint =
+            config(&format!("[items.a]\nsecret = 'a'\nfile = {{ path = 'a', mode = {mode} }}")).unwrap_err().hint();
+        assert!(hint.contains("mode = \"0400\""), "{mode}: {hint}");
+    }
+    let other = config("[items.a]\nsecret = 400").unwrap_err().hint();
+    assert!(!other.contains("mode"), "{other}");
 }
 
 #[test]

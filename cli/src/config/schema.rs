@@ -1,6 +1,6 @@
 //! `docs/countersign.schema.json` is what the types that read the file say of themselves.
 
-use std::{borrow::Cow, fs, net::SocketAddr, path::PathBuf};
+use std::{borrow::Cow, fs, path::PathBuf};
 
 use protocol::Group;
 use schemars::{
@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 
 use crate::{
     Origin,
-    config::{FileMode, FileOwner, ItemName, Signal, VariableName, file::Tables, text::Text, time_span::TimeSpan},
+    config::{
+        FileMode, FileOwner, ItemName, ListenAddress, Signal, VariableName, file::Tables, text::Text,
+        time_span::TimeSpan,
+    },
 };
 
 /// What a text looks like, as far as a regular expression (ECMA 262) tells.
@@ -81,7 +84,7 @@ impl Pattern for Origin {
     }
 }
 
-impl Pattern for SocketAddr {
+impl Pattern for ListenAddress {
     fn pattern() -> String {
         r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$".into()
     }
