@@ -191,7 +191,7 @@ fn secrets() -> Vec<Item> {
 
 fn item(name: &str, source: Source) -> Item {
     let keep = Duration::from_secs(86_400);
-    Item { name: name.parse().unwrap(), source, variable: None, file: None, stdin: false, keep }
+    Item { name: name.parse().unwrap(), source, variable: None, file: None, stdin: false, keep, on_change: true }
 }
 
 fn refresher(items: Vec<Item>, settings: RefreshSettings, gateway: Connection, client: u64) -> Refresher<Connection> {
