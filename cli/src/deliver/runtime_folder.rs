@@ -63,12 +63,6 @@ impl RuntimeFolder {
         }
     }
 
-    /// Where it is, whether it is there or not.
-    pub(crate) fn place(configured: Option<&Path>) -> PathBuf {
-        let default = || default_path(env::var_os("XDG_RUNTIME_DIR"), geteuid(), Path::new("/run"));
-        configured.map_or_else(default, Path::to_owned)
-    }
-
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {
