@@ -1,37 +1,15 @@
-//! What holds of every command's help, and that its transcripts are there.
-
-use std::{collections::BTreeSet, fs, path::Path};
+//! What holds of every command's help.
 
 use clap::{Command, CommandFactory as _};
 
 use crate::args::Args;
 
-/// A command line of a transcript, and its exit code.
-struct Step {
-    line: String,
-    code: u8,
-}
-
 /// Calls this with every command and its name, as `countersign token get`.
-fn each(command: &Command, name: &str, act: &mut impl FnMut(&str, &Command)) {
+pub(crate) fn each(command: &Command, name: &str, act: &mut impl FnMut(&str, &Command)) {
     act(name, command);
     for subcommand in command.get_subcommands() {
         each(subcommand, &format!("{name} {}", subcommand.get_name()), act);
     }
-}
-
-/// The lines of a transcript that run this command and none below it.
-fn steps(transcript: &str, name: &str) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for line in transcript.lines() {
-        if let Some(line) = line.strip_prefix("$ ") {
-            steps.push(Step { line: line.to_owned(), code: 0 });
-        } else if let (Some(code), Some(step)) = (line.strip_prefix("? "), steps.last_mut()) {
-            step.code = code.trim().parse().unwrap();
-        }
-    }
-    steps.retain(|step| step.line.contains(name));
-    steps
 }
 
 #[test]
@@ -53,26 +31,4 @@ fn every_command_has_a_long_help_that_ends_with_examples() {
         let wide = help.lines().find(|line| line.chars().count() > 100);
         assert_eq!(wide, None, "{name}: wider than what is printed");
     });
-}
-
-#[cfg(feature = "operator")]
-#[test]
-fn every_command_has_a_transcript_of_help_success_and_failure() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
-    let mut known = BTreeSet::new();
-    each(&Args::command(), "countersign", &mut |name, command| {
-        let file = format!("{}.trycmd", name.strip_prefix("countersign ").unwrap_or(name).replace(' ', "-"));
-        let transcript = fs::read_to_string(folder.join(&file)).unwrap_or_else(|_| panic!("{name}: no {file}"));
-        let steps = steps(&transcript, name);
-        let is_help = |step: &Step| step.line == format!("{name} --help") && step.code == 0;
-        assert!(steps.iter().any(is_help), "{name}: no help");
-        // A group of commands does nothing by itself.
-        let succeeds = command.is_subcommand_required_set() && command.get_name() != "countersign";
-        assert!(succeeds || steps.iter().any(|step| step.code == 0 && !is_help(step)), "{name}: no success");
-        assert!(steps.iter().any(|step| step.code != 0), "{name}: no failure");
-        known.insert(file);
-    });
-    let there = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let stale: Vec<String> = there.filter(|file| !known.contains(file)).collect();
-    assert!(stale.is_empty(), "of no command: {stale:?}");
 }

@@ -35,6 +35,8 @@ mod provision_order;
 mod subject_args;
 mod token_args;
 mod token_commands;
+#[cfg(all(test, feature = "operator"))]
+mod transcript_tests;
 
 use std::{error::Error as _, process::ExitCode};
 

@@ -1,6 +1,6 @@
 //! What every command prints: `transcripts/*.trycmd`, run with a broker, an ssh-agent and AWS in this process.
 //!
-//! A unit test of the command holds the list of them against its commands: `src/help_tests.rs`. `TRYCMD=overwrite` writes anew
+//! A unit test of the command holds the list of them against its commands: `src/transcript_tests.rs`. `TRYCMD=overwrite` writes anew
 //! what is printed; what truly varies is `[..]` there.
 #![cfg(feature = "operator")]
 #![allow(clippy::unwrap_used)]

@@ -93,16 +93,17 @@ fn untrusted(way: &Way, error: &reqwest::Error) -> Finding {
     Check::Certificate.failed(found, hint, 7)
 }
 
-const fn certificate_hint(reason: &CertificateError) -> &'static str {
-    match reason {
-        CertificateError::Expired
-        | CertificateError::ExpiredContext { .. }
-        | CertificateError::NotValidYet
-        | CertificateError::NotValidYetContext { .. } => "check this machine's clock, then the certificate's dates",
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "check the url: the certificate is for another name"
-        }
-        _ => "if it is the broker's, SSL_CERT_FILE names a bundle that holds the CA which signed it",
+fn certificate_hint(reason: &CertificateError) -> &'static str {
+    use CertificateError as Reason;
+    if matches!(
+        reason,
+        Reason::Expired | Reason::ExpiredContext { .. } | Reason::NotValidYet | Reason::NotValidYetContext { .. }
+    ) {
+        "check this machine's clock, then the certificate's dates"
+    } else if matches!(reason, Reason::NotValidForName | Reason::NotValidForNameContext { .. }) {
+        "check the url: the certificate is for another name"
+    } else {
+        "if it is the broker's, SSL_CERT_FILE names a bundle that holds the CA which signed it"
     }
 }
 

@@ -22,6 +22,8 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The variables that name a proxy for https.
 const PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
+const NAME_HINT: &str = "check the url, and /etc/resolv.conf or the name server of this container's network";
+
 /// The exit code of what cannot be reached.
 const UNREACHABLE: u8 = 7;
 
@@ -112,8 +114,6 @@ pub(super) async fn name(way: &Way) -> Finding {
     }
 }
 
-const NAME_HINT: &str = "check the url, and /etc/resolv.conf or the name server of this container's network";
-
 /// Whether the port is open.
 pub(super) async fn connection(way: &Way) -> Finding {
     let (host, port) = (way.host(), way.port());
@@ -125,9 +125,10 @@ pub(super) async fn connection(way: &Way) -> Finding {
             Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, "nobody answers"),
         }
     }
-    let hint = match last.kind() {
-        io::ErrorKind::ConnectionRefused => "nothing listens there: check the url's port, and that the broker runs",
-        _ => "check routes, security groups and firewalls on the way, and whether it is to be reached by a proxy",
+    let hint = if last.kind() == io::ErrorKind::ConnectionRefused {
+        "nothing listens there: check the url's port, and that the broker runs"
+    } else {
+        "check routes, security groups and firewalls on the way, and whether it is to be reached by a proxy"
     };
     way.failure(Check::Connection, format!("port {port} of {host} is not open: {last}"), hint)
 }
