@@ -246,7 +246,9 @@ fn once_ends_where_it_is_asked_to() {
     let folder = tempfile::tempdir().unwrap();
     let (config, _) = configure(folder.path(), &broker, ITEMS);
     let mut process = countersign(&["agent", "--once"], &config).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
     while broker.requests() == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it asks");
         sleep(Duration::from_millis(20));
     }
     kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
@@ -258,7 +260,7 @@ fn an_agent_that_is_of_use_to_nobody_does_not_start() {
     let broker = Broker::start();
     let folder = tempfile::tempdir().unwrap();
     for (items, message) in
-        [(ITEMS.replace("run = [\"/bin/sh\"", "signal = \"HUP\" #"), "no child"), (String::new(), "")]
+        [(ITEMS.replace("run = [\"/bin/sh\"", "signal = \"HUP\" #"), "no child"), (String::new(), "nothing is asked for")]
     {
         let (config, _) = configure(folder.path(), &broker, &items);
         let output = countersign(&["agent"], &config).output().unwrap();
@@ -269,5 +271,6 @@ fn an_agent_that_is_of_use_to_nobody_does_not_start() {
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, text.split("[endpoint]").next().unwrap()).unwrap();
     let output = countersign(&["agent"], &config).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), told.contains("of use to nobody")), (Some(2), true), "{told}");
 }
