@@ -259,9 +259,10 @@ fn once_ends_where_it_is_asked_to() {
 fn an_agent_that_is_of_use_to_nobody_does_not_start() {
     let broker = Broker::start();
     let folder = tempfile::tempdir().unwrap();
-    for (items, message) in
-        [(ITEMS.replace("run = [\"/bin/sh\"", "signal = \"HUP\" #"), "no child"), (String::new(), "nothing is asked for")]
-    {
+    for (items, message) in [
+        (ITEMS.replace("run = [\"/bin/sh\"", "signal = \"HUP\" #"), "no child"),
+        (String::new(), "nothing is asked for"),
+    ] {
         let (config, _) = configure(folder.path(), &broker, &items);
         let output = countersign(&["agent"], &config).output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
