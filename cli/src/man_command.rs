@@ -30,7 +30,7 @@ pub(crate) fn man(Manual { folder }: &Manual) -> Result<(), Error> {
 }
 
 /// The pages with their files' names.
-fn pages() -> Vec<(String, Vec<u8>)> {
+fn pages() -> Vec<(String, String)> {
     let mut command = Args::command().disable_help_subcommand(true);
     command.build();
     let mut pages = Vec::new();
@@ -38,14 +38,28 @@ fn pages() -> Vec<(String, Vec<u8>)> {
     pages
 }
 
-fn add(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) {
+fn add(command: &Command, pages: &mut Vec<(String, String)>) {
     let page = Man::new(command.clone());
     let mut text = Vec::new();
     page.render(&mut text).expect("memory takes all that is written");
-    pages.push((page.get_filename(), text));
+    pages.push((page.get_filename(), with_whole_lines(&String::from_utf8_lossy(&text))));
     for subcommand in command.get_subcommands() {
         add(subcommand, pages);
     }
+}
+
+/// The page with its indented lines as they are (`.nf`, groff_man(7)): examples and tables are not to be filled.
+fn with_whole_lines(page: &str) -> String {
+    let (mut whole, mut is_indented) = (String::with_capacity(page.len() + 64), false);
+    for line in page.lines() {
+        if line.starts_with("  ") != is_indented {
+            is_indented = !is_indented;
+            whole.push_str(if is_indented { ".nf\n" } else { ".fi\n" });
+        }
+        whole.push_str(line);
+        whole.push('\n');
+    }
+    whole
 }
 
 #[cfg(test)]
@@ -57,12 +71,14 @@ mod tests {
         let pages = pages();
         let page = |name: &str| {
             let found = pages.iter().find(|(found, _)| found == name);
-            String::from_utf8(found.unwrap_or_else(|| panic!("no {name}")).1.clone()).unwrap()
+            found.unwrap_or_else(|| panic!("no {name}")).1.clone()
         };
         assert!(page("countersign.1").contains("countersign\\-device(1)"));
         let bulk = page("countersign-device-bulk-start.1");
         assert!(bulk.contains("\\-\\-group\\-path"), "{bulk}");
         assert!(bulk.contains("countersign device bulk start"), "{bulk}");
         assert!(!pages.iter().any(|(name, _)| name.contains("help")));
+        let examples = "Examples:\n.nf\n  countersign get app/db\n";
+        assert!(page("countersign-get.1").contains(examples), "examples keep their lines");
     }
 }
