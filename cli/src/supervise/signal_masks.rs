@@ -5,7 +5,6 @@ use rustix::process::{Pid, Signal};
 /// Which signals a process does something about, as `/proc` tells (proc(5), `status`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SignalMasks {
-    blocked: u64,
     ignored: u64,
     caught: u64,
 }
@@ -22,7 +21,7 @@ impl SignalMasks {
             let mask = status.lines().find_map(|line| line.strip_prefix(name))?;
             u64::from_str_radix(mask.trim(), 16).ok()
         };
-        Some(Self { blocked: mask("SigBlk:")?, ignored: mask("SigIgn:")?, caught: mask("SigCgt:")? })
+        Some(Self { ignored: mask("SigIgn:")?, caught: mask("SigCgt:")? })
     }
 
     /// Whether the process ignores the signal.
@@ -30,9 +29,9 @@ impl SignalMasks {
         has(self.ignored, signal)
     }
 
-    /// Whether the system does with the process what the signal is for: it neither catches it nor ignores it, nor waits for it.
-    pub(crate) fn leaves_to_the_system(self, signal: Signal) -> bool {
-        !has(self.blocked | self.ignored | self.caught, signal)
+    /// Whether the process catches or ignores the signal. Not seen: that it blocks it and waits for it.
+    pub(crate) fn heeds(self, signal: Signal) -> bool {
+        has(self.caught | self.ignored, signal)
     }
 }
 
@@ -50,17 +49,14 @@ mod tests {
         let status = "Name:\tx\nSigPnd:\tffffffffffffffff\nSigBlk:\t0000000000000200\nSigIgn:\t0000000000001001\n\
                       SigCgt:\t0000000000004000\n";
         let masks = SignalMasks::parse(status).unwrap();
-        assert_eq!(masks, SignalMasks { blocked: 0x200, ignored: 0x1001, caught: 0x4000 });
+        assert_eq!(masks, SignalMasks { ignored: 0x1001, caught: 0x4000 });
         assert!(masks.ignores(Signal::HUP) && masks.ignores(Signal::PIPE) && !masks.ignores(Signal::TERM));
-        for signal in [Signal::HUP, Signal::USR1, Signal::TERM] {
-            assert!(!masks.leaves_to_the_system(signal));
-        }
-        assert!(masks.leaves_to_the_system(Signal::INT));
+        assert!(masks.heeds(Signal::HUP) && masks.heeds(Signal::TERM) && !masks.heeds(Signal::USR1));
     }
 
     #[test]
     fn a_status_that_is_none_tells_nothing() {
-        for bad in ["", "SigBlk:\t0\nSigIgn:\tx\nSigCgt:\t0\n", "SigBlk:\t0\nSigIgn:\t0\n"] {
+        for bad in ["", "SigIgn:\tx\nSigCgt:\t0\n", "SigIgn:\t0\n"] {
             assert_eq!(SignalMasks::parse(bad), None, "{bad}");
         }
     }

@@ -29,7 +29,7 @@ pub(crate) struct Supervision<'a> {
     is_ending: bool,
     /// Whether the child was to be started anew with what is there now, and has not been.
     restart_is_due: bool,
-    /// When it is looked again whether the child can be told by a signal.
+    /// When it is looked again whether the child can be told of a change by a signal. `None`: there is nothing to tell.
     tell_again_at: Option<Instant>,
 }
 
@@ -84,7 +84,10 @@ impl<'a> Supervision<'a> {
                 Happening::Event(Event::Ended(names)) => self.past_use_by(&names),
                 Happening::GraceIsOver => self.kill(),
                 Happening::FilesAreDue => self.tend(),
-                Happening::TellAgain => self.tell_again(),
+                Happening::TellAgain => {
+                    self.tell();
+                    GOES_ON
+                }
             };
             if let ControlFlow::Break(result) = flow {
                 break result;
@@ -190,43 +193,31 @@ impl<'a> Supervision<'a> {
 
     /// Does what is to be done where the child does not have what there is.
     fn tell(&mut self) {
+        let waited = self.tell_again_at.take().is_some();
         if self.is_ending {
             return;
         }
         let supervisor = &*self.supervisor;
         match (&supervisor.on_change, &self.stage, &mut self.hook) {
             (Some(OnChange::Signal(signal)), Stage::Runs(child), _) => {
-                if child.would_end_by(number(*signal)) {
-                    let signal = signal.name();
-                    tracing::warn!(
-                        signal,
-                        "the command is not told of a change before it does something about the signal"
-                    );
-                    self.tell_again_at = Some(Instant::now() + TELL_AGAIN_AFTER);
-                } else {
-                    tracing::info!(signal = signal.name(), "the command is told of a change");
+                let name = signal.name();
+                if child.is_told_by(number(*signal)) {
+                    tracing::info!(signal = name, "the command is told of a change");
                     child.signal(number(*signal));
-                    self.tell_again_at = None;
+                } else {
+                    if !waited {
+                        tracing::warn!(
+                            signal = name,
+                            "the command does nothing about the signal yet, and is told later"
+                        );
+                    }
+                    self.tell_again_at = Some(Instant::now() + TELL_AGAIN_AFTER);
                 }
             }
             (Some(OnChange::Run(_)), _, Some(hook)) => hook.changed(|| supervisor.variables()),
             (Some(OnChange::Restart), ..) => self.restart_is_due = true,
             (Some(OnChange::Signal(_) | OnChange::Run(_)) | None, ..) => {}
         }
-    }
-
-    /// Looks again whether the child, which was just begun, does something about the signal that tells it of a change.
-    fn tell_again(&mut self) -> Flow {
-        match (&self.supervisor.on_change, &self.stage) {
-            (Some(OnChange::Signal(signal)), Stage::Runs(child)) if child.would_end_by(number(*signal)) => {
-                self.tell_again_at = Some(Instant::now() + TELL_AGAIN_AFTER);
-            }
-            _ => {
-                self.tell_again_at = None;
-                self.tell();
-            }
-        }
-        GOES_ON
     }
 
     /// Goes on with a restart that is due as far as it can be gone.
