@@ -54,7 +54,8 @@ def test_programs_go_on_after_the_first_credentials_ended(programs, whole_run):
         time.sleep(1)
     with pytest.raises(botocore.exceptions.ClientError) as raised:
         sdks.client("sts", first).get_caller_identity()
-    assert raised.value.response["Error"]["Code"] == "ExpiredToken"
+    # The local AWS forgets such a key as soon as somebody else assumes a role.
+    assert raised.value.response["Error"]["Code"] in ("ExpiredToken", "InvalidClientTokenId")
     for program in started:
         came = program.call()
         assert ASSUMED in came["arn"] and came["access_key_id"] != first["AccessKeyId"]
