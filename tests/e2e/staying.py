@@ -35,7 +35,7 @@ class Staying:
         self.config_path, self.log_path = memory / "countersign.toml", memory / "log"
         self.config_path.write_text(toml(config))
         self.command = [os.environ["COUNTERSIGN_BIN"], *arguments]
-        self.environment = cli.environment(COUNTERSIGN_CONFIG=str(self.config_path), **changes or {})
+        self.environment = cli.environment(**{"COUNTERSIGN_CONFIG": str(self.config_path)} | (changes or {}))
         self.input = input
         self.process = None
 

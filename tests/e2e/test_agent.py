@@ -168,6 +168,13 @@ def test_a_probe_tells_by_its_exit_code(cli, memory):
         assert (probe(), probe("live")) == (0, 0)
 
 
+def test_a_probe_can_wait_for_the_agent(cli, memory):
+    agent = Agent(cli, memory, items={"db": file_of("app/db")})
+    probe = [os.environ["COUNTERSIGN_BIN"], "probe", "started", "--wait", "20s"]
+    with subprocess.Popen(probe, env=agent.environment) as waiting, agent:
+        assert waiting.wait(20) == 0
+
+
 def test_a_disk_is_warned_of(cli, memory, tmp_path):
     with Agent(cli, memory, items={"db": {"secret": "app/db", "file": {"path": str(tmp_path / "db")}}}) as agent:
         assert (tmp_path / "db").read_text() == "correct horse battery staple"

@@ -119,6 +119,10 @@ def test_what_is_not_there_is_said_as_aws_says_it(agent):
         Client(agent).get_secret("app/db", versionStage="AWSPREVIOUS")
 
 
+def test_it_is_alive_by_either_name(agent):
+    assert [agent.ask(path).status for path in ("/health", "/ping", "/started")] == [200] * 3
+
+
 def test_numbers_tell_how_it_is(agent):
     agent.ask("/v1/app/db", X_Aws_Parameters_Secrets_Token=agent.token)
     agent.ask("/v1/app/db")

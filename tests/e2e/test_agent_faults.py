@@ -87,7 +87,7 @@ def is_used_until_its_use_by(agent, made):
             assert asked < use_by + 1, "the endpoint went on with it"
     assert time.time() >= use_by, "it was taken away before"
     assert agent.secret(made.name)[0] == 503
-    assert agent.ask("/ready").status == 503 and agent.ask("/health").status == 200
+    assert [agent.ask(path).status for path in ("/ready", "/started", "/health")] == [503, 200, 200]
     assert agent.metric("countersign_item_usable", item="db") == 0
     assert agent.messages("use-by")
 

@@ -10,6 +10,7 @@ import pytest
 import secret
 from executions import Child, Execution, is_running, program_of
 from secret import Secret
+from staying import toml
 from waiting import until
 
 VALUE = "correct horse battery staple"
@@ -156,6 +157,28 @@ def test_a_change_starts_the_program_again_with_the_new_environment(cli, memory)
         assert second["pid"] != first["pid"] and not is_running(first["pid"])
         assert second["parent"] == first["parent"] == run.process.pid
         assert child.names == ["started", "SIGTERM", "started"]
+
+
+def test_an_item_can_change_in_its_file_alone(cli, memory):
+    quiet, loud = Secret(), Secret()
+    child = Child(memory, memory / "runtime/db")
+    items = {
+        "db": {"secret": quiet.name, "file": {"path": "db"}, "on_change": False},
+        "other": {"secret": loud.name, "file": {"path": "other"}},
+    }
+    with Execution(cli, memory, child=child, items=items, on_change={"signal": "HUP"}) as run:
+        child.wait_for("started")
+        run.holds("db", quiet.put())
+        loud.put()
+        assert child.wait_for("SIGHUP")["file"] == quiet.value
+        assert run.stop() == 42
+        assert child.names == ["started", "SIGHUP", "SIGTERM"]
+
+
+def test_a_variable_can_hold_the_configuration(cli, memory):
+    changes = {"COUNTERSIGN_TOML": toml({"from": f"s3://{cli.stack.bucket}", "items": VARIABLE}), "COUNTERSIGN_CONFIG": None}
+    with Execution(cli, memory, "printenv", "VALUE", changes=changes) as run:
+        assert run.output() == (0, f"{VALUE}\n".encode())
 
 
 def test_a_program_that_does_not_end_in_its_grace_is_killed(cli, memory):
