@@ -59,6 +59,9 @@ def test_where_its_generation_was_ended_it_pulls_again_by_itself(cli, memory, st
         agent.rounds()
         began = generation(cli.folder)
         for _ in range(2):
+            # An instance that is warm knows what it knows for a minute: time enough for the mirror to follow before the agent is refused.
+            stack.restart()
+            agent.rounds()
             since = int(time.time() * 1000)
             stack.rotate()
             stack.rotate()
