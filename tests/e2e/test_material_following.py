@@ -22,9 +22,11 @@ def outcomes(stack, since, granted):
 
 
 def went_well(agent):
-    """No exchange failed, as far as the agent and its users know."""
-    failed = agent.metric("countersign_exchanges_total", outcome="failed")
-    return failed == 0 and not agent.messages("not refreshed") and agent.process.poll() is None
+    """No exchange was refused, as far as the agent and its users know. That the function is restarted may cut one short."""
+    errors = [message["error"] for message in agent.messages("not refreshed")]
+    assert agent.metric("countersign_exchanges_total", outcome="failed") == len(errors)
+    cut_short = "the broker cannot answer", "the broker cannot be reached"
+    return all(error.startswith(cut_short) for error in errors) and agent.process.poll() is None
 
 
 def test_a_rotation_that_is_followed_in_time_is_not_noticed(cli, memory, stack):
