@@ -29,6 +29,8 @@ pub enum Principal<'a> {
     SshKey(SshKeyPrincipal<'a>),
     /// Whoever bears an access token.
     Bearer(BearerPrincipal<'a>),
+    /// Whoever proved by a code that was sent to it to be the subject of this name.
+    Subject(&'a str),
 }
 
 /// What an access token says of its bearer.
@@ -93,6 +95,24 @@ pub enum Action<'a> {
     },
     /// To delete the thing of this name, with what serves nothing else.
     DeleteDevice(&'a str),
+    /// To have a certificate of step-ca. To be asked for each name that it would have, its subject among them.
+    EnrollCertificate {
+        /// The name.
+        name: &'a str,
+        /// The certificate's subject.
+        subject: &'a str,
+        /// How the code was sent, where there was one: `sms`, `mail`, `webhook`.
+        channel: Option<&'a str>,
+    },
+    /// To have a certificate of step-ca revoked.
+    RevokeCertificate {
+        /// Its serial number in decimal.
+        serial: &'a str,
+        /// Its subject, where the certificate was shown and verified.
+        subject: Option<&'a str>,
+        /// As in [`Action::EnrollCertificate`].
+        channel: Option<&'a str>,
+    },
 }
 
 /// A certificate that a CA of the customer's would sign.
@@ -144,7 +164,7 @@ impl Access<'_> {
             Action::IssueToken { subject, user_present, user_verified } => {
                 let flags = [("user_present", user_present), ("user_verified", user_verified)];
                 let details = flags.map(|(name, flag)| (name, RestrictedExpression::new_bool(flag)));
-                ("token:issue", uid("Subject", subject), vec![], details.into())
+                ("token:issue", uid("Subject", subject), vec![named("Subject", subject)?], details.into())
             }
             Action::ProvisionDevice { template, things, thing, certificate } => {
                 let mut details = vec![("things", RestrictedExpression::new_long(things.into()))];
@@ -154,12 +174,24 @@ impl Access<'_> {
                 }
                 ("device:provision", uid("Template", template), vec![], details)
             }
-            Action::ReadDevice(Device::Thing(name)) => ("device:read", uid("Thing", name), vec![thing(name)?], vec![]),
+            Action::ReadDevice(Device::Thing(name)) => {
+                ("device:read", uid("Thing", name), vec![named("Thing", name)?], vec![])
+            }
             Action::ReadDevice(Device::Task(template)) => ("device:read", uid("Template", template), vec![], vec![]),
             Action::UpdateDevice { thing: name, status } => {
-                ("device:update", uid("Thing", name), vec![thing(name)?], vec![("status", text(status))])
+                ("device:update", uid("Thing", name), vec![named("Thing", name)?], vec![("status", text(status))])
             }
-            Action::DeleteDevice(name) => ("device:delete", uid("Thing", name), vec![thing(name)?], vec![]),
+            Action::DeleteDevice(name) => ("device:delete", uid("Thing", name), vec![named("Thing", name)?], vec![]),
+            Action::EnrollCertificate { name, subject, channel } => {
+                let mut details = vec![("subject", text(subject))];
+                details.extend(channel.map(|channel| ("channel", text(channel))));
+                ("certificate:enroll", uid("Subject", name), vec![named("Subject", name)?], details)
+            }
+            Action::RevokeCertificate { serial, subject, channel } => {
+                let details = [("subject", subject), ("channel", channel)];
+                let known = details.into_iter().filter_map(|(name, value)| value.map(|value| (name, text(value))));
+                ("certificate:revoke", uid("Certificate", serial), vec![], known.collect())
+            }
         };
         let principal = match self.principal {
             Principal::Group(name) => uid("Group", name),
@@ -170,7 +202,12 @@ impl Access<'_> {
             Principal::Bearer(BearerPrincipal { subject, scope }) => {
                 let words = scope.split(' ').filter(|word| !word.is_empty()).map(text);
                 details.push(("scope", RestrictedExpression::new_set(words)));
+                entities.push(named("Subject", subject)?);
                 uid("Subject", subject)
+            }
+            Principal::Subject(name) => {
+                entities.push(named("Subject", name)?);
+                uid("Subject", name)
             }
         };
         let context = self.circumstances.to_cedar(details)?;
@@ -228,9 +265,10 @@ impl Circumstances<'_> {
     }
 }
 
-fn thing(name: &str) -> Result<Entity, Malformed> {
+/// An entity that has its id as its name too, since "like" takes no ids.
+fn named(kind: &str, name: &str) -> Result<Entity, Malformed> {
     let attributes = HashMap::from([("name".to_owned(), text(name))]);
-    Entity::new(uid("Thing", name), attributes, HashSet::new()).map_err(|_| Malformed)
+    Entity::new(uid(kind, name), attributes, HashSet::new()).map_err(|_| Malformed)
 }
 
 fn text(text: &str) -> RestrictedExpression {

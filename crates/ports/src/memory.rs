@@ -1,6 +1,8 @@
 //! Each port over memory, for tests and benches: the same contracts, with failure and delay at the push of a
 //! [`FaultSwitch`].
 
+mod messages;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -12,10 +14,11 @@ use std::{
 
 use protocol::{Manifest, Pool, Secret, SecretValue};
 
+pub use self::messages::{MemoryMail, MemorySms, MemoryWebhook, PostedWebhook, SentMail, SentSms};
 use crate::{
-    AppendSecret, AssumeRole, Clock, DeleteObject, ETag, Fault, InvokeFunction, Invoked, Ledger, ListObjects, Listed,
-    Object, Precondition, PublishMaterial, ReadObject, ReadParameter, ReadRow, ReadSecret, RoleSession, Row,
-    SecretVersion, SessionCredentials, SpendError, Stage, TakeRow, VersionSelector, WriteObject,
+    AppendSecret, AssumeRole, Clock, Count, DeleteObject, ETag, Fault, InvokeFunction, Invoked, Ledger, ListObjects,
+    Listed, Object, Precondition, PublishMaterial, ReadObject, ReadParameter, ReadRow, ReadSecret, ReplaceEnded,
+    RoleSession, Row, SecretVersion, SessionCredentials, SpendError, Stage, TakeRow, VersionSelector, WriteObject,
 };
 
 /// How a port misbehaves.
@@ -251,6 +254,7 @@ impl AppendSecret for MemorySecrets {
 #[derive(Clone, Debug, Default)]
 pub struct MemoryLedger {
     rows: Arc<Mutex<BTreeMap<String, Row>>>,
+    counts: Arc<Mutex<BTreeMap<String, (u32, u64)>>>,
     /// How it misbehaves.
     pub switch: FaultSwitch,
 }
@@ -260,6 +264,12 @@ impl MemoryLedger {
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
         lock(&self.rows).values().cloned().collect()
+    }
+
+    /// Every counter: its key, how much was counted, and its `ttl`; in the order of keys.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(String, u32, u64)> {
+        lock(&self.counts).iter().map(|(key, (n, ttl))| (key.clone(), *n, *ttl)).collect()
     }
 }
 
@@ -272,6 +282,29 @@ impl Ledger for MemoryLedger {
         }
         rows.insert(row.key.clone(), row);
         Ok(())
+    }
+}
+
+impl ReplaceEnded for MemoryLedger {
+    async fn replace_ended(&self, row: Row, now: u64) -> Result<(), SpendError> {
+        self.switch.pass().await?;
+        let mut rows = lock(&self.rows);
+        if rows.get(&row.key).is_some_and(|found| found.ttl.is_none_or(|ttl| ttl > now)) {
+            return Err(SpendError::AlreadySpent);
+        }
+        rows.insert(row.key.clone(), row);
+        Ok(())
+    }
+}
+
+impl Count for MemoryLedger {
+    async fn count(&self, key: &str, limit: u32, ttl: u64) -> Result<bool, Fault> {
+        self.switch.pass().await?;
+        let mut counts = lock(&self.counts);
+        let (n, _) = counts.entry(key.to_owned()).or_insert((0, ttl));
+        let added = *n < limit;
+        *n += u32::from(added);
+        Ok(added)
     }
 }
 

@@ -28,7 +28,7 @@ impl Outcome {
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
     /// What was attempted: `exchange`, `rotate`, `nonce`, `token`, `verify`, `authorize`, `issue`, `device:provision`, `device:bulk`,
-    /// `device:read`, `device:update`, `device:delete`.
+    /// `device:read`, `device:update`, `device:delete`, `enroll:challenge`, `enroll:token`, `enroll:revocation`.
     pub action: &'static str,
     /// How it ended.
     pub outcome: Outcome,
@@ -40,8 +40,13 @@ pub struct Event<'a> {
     pub source_ip: Option<IpAddr>,
     /// The caller's group, once its proof held.
     pub group: Option<&'a str>,
-    /// Whom a token speaks of, once the caller's proof held.
+    /// Whom a token speaks of, once the caller's proof held. Of an enrolment the certificate's subject that was asked for, also
+    /// before the proof: then it is what the caller says, well-formed and no more.
     pub subject: Option<&'a str>,
+    /// The `sub` of the access token that was shown, where it is valid.
+    pub bearer: Option<&'a str>,
+    /// How a code went to its subject: `sms`, `mail`, `webhook`.
+    pub channel: Option<&'a str>,
     /// The `ses` of a token, the key of its row in the ledger.
     pub session: Option<&'a str>,
     /// The pool that its proof was made from.
@@ -54,7 +59,7 @@ pub struct Event<'a> {
     pub wants: Option<&'a str>,
     /// The id of a certificate that was made: SHA-256 of its DER.
     pub certificate: Option<&'a str>,
-    /// Its serial number, hex.
+    /// Its serial number, hex; of `enroll:revocation` the one that was asked about, decimal as step-ca writes it.
     pub serial: Option<&'a str>,
     /// Its subject (RFC 4514).
     pub certificate_subject: Option<&'a str>,
@@ -78,6 +83,8 @@ impl<'a> Event<'a> {
             source_ip: None,
             group: None,
             subject: None,
+            bearer: None,
+            channel: None,
             session: None,
             pool_id: None,
             jti: None,
@@ -104,6 +111,8 @@ pub fn audit(event: &Event<'_>) {
         source_ip = event.source_ip.map(tracing::field::display),
         group = event.group,
         subject = event.subject,
+        bearer = event.bearer,
+        channel = event.channel,
         session = event.session,
         pool_id = event.pool_id,
         jti = event.jti,

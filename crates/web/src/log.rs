@@ -7,8 +7,9 @@ use tracing_subscriber::{
 };
 
 /// The crates whose level is `LOG_LEVEL`.
-const OURS: [&str; 11] = [
+const OURS: [&str; 13] = [
     "authorize",
+    "enroll",
     "exchange",
     "issue",
     "provision",
@@ -18,6 +19,7 @@ const OURS: [&str; 11] = [
     "countersign_issuer",
     "countersign_policy",
     "countersign_ports",
+    "countersign_step",
     "countersign_web",
 ];
 
