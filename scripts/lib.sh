@@ -75,6 +75,54 @@ use_countersign() {
   fi
 }
 
+# A step-ca on PATH: the one that is there; else one of tests/step-ca, built once, of Debian's packages.
+use_step_ca() {
+  local source=$root/tests/step-ca/main.go dir=$tools/step-ca
+  command -v step-ca >/dev/null && return
+  if ! cmp -s "$source" "$dir/built.go"; then
+    build_step_ca "$source" "$dir"
+  fi
+  export PATH=$dir:$PATH
+}
+
+# Builds a step-ca into a folder, of Debian's packages: those that are installed, or else of such as are fetched with apt and
+# unpacked in the folder. That changes nothing of the system and needs no root.
+build_step_ca() {
+  local source=$1 dir=$2 packages=$2/packages library=golang-github-smallstep-certificates-dev
+  local go=/usr/lib/go gopath=/usr/share/gocode
+  printf 'building step-ca in %s\n' "${dir#"$root"/}"
+  rm -rf "$dir"
+  mkdir -p "$dir"
+  if [[ ! -x $go/bin/go || ! -d $gopath/src/github.com/smallstep/certificates ]]; then
+    if ! command -v apt-get >/dev/null || ! fetch_go_packages "$packages" golang-go "$library"; then
+      die "step-ca is missing: install it (https://smallstep.com/docs/step-ca), or what it is built of (Debian: apt install golang-go $library)"
+    fi
+    go=$packages$go gopath=$packages$gopath
+  fi
+  env -u GOFLAGS -u GOOS -u GOARCH GOROOT="$(realpath "$go")" GOPATH="$gopath" GOCACHE="$dir/cache" GO111MODULE=off \
+    CGO_ENABLED=0 "$go/bin/go" build -o "$dir/step-ca" "$source" || die "step-ca could not be built of Debian's packages"
+  rm -rf "$packages" "$dir/cache"
+  cp "$source" "$dir/built.go"
+}
+
+# Unpacks Debian's packages of these names, and all of Go that they need, into a folder. apt is told that nothing is installed,
+# and keeps its own files there too. usage: fetch_go_packages FOLDER NAME...
+fetch_go_packages() {
+  local dir=$1 state=$1/apt names package apt
+  shift
+  mkdir -p "$state/lists/partial" "$state/cache/archives/partial" "$state/packages"
+  : >"$state/status"
+  apt=(apt-get -qq -o "Dir::State::lists=$state/lists" -o "Dir::State::status=$state/status" -o "Dir::Cache=$state/cache"
+    -o Debug::NoLocking=true -o "APT::Sandbox::User=$(id -un)")
+  "${apt[@]}" update || return
+  names=$("${apt[@]}" --simulate --no-install-recommends install "$@" | sed -n 's/^Inst \(golang-[^ ]*\) .*/\1/p') || return
+  # shellcheck disable=SC2086 # names, one word each
+  (cd "$state/packages" && "${apt[@]}" download $names) || return
+  for package in "$state/packages"/*.deb; do
+    dpkg -x "$package" "$dir" || return
+  done
+}
+
 # Starts a local AWS for the calling script alone, on a free port unless COUNTERSIGN_LOCAL_PORT names one, and takes its
 # environment. What is deployed there is the script's to say: nothing of it comes from the caller's environment.
 start_local_aws() {
