@@ -9,6 +9,7 @@ use crate::{
     deliver::DeliveryError,
     endpoint::EndpointError,
     refresh::NotTheItem,
+    step_ca::StepCaError,
     supervise::SuperviseError,
 };
 
@@ -176,6 +177,9 @@ pub enum Error {
     /// A command was not run, or not to its own end.
     #[error(transparent)]
     Supervise(#[from] SuperviseError),
+    /// A step-ca gave nothing.
+    #[error(transparent)]
+    StepCa(#[from] StepCaError),
     /// A CA was not registered.
     #[cfg(feature = "operator")]
     #[error(transparent)]
@@ -263,6 +267,7 @@ impl Error {
             Self::Url => "it begins with https://; see --url, and BROKER_URL of the deployment".into(),
             Self::Token(error) => error.hint(),
             Self::Device(error) => error.hint(),
+            Self::StepCa(error) => error.hint(),
             Self::Delivery(error) => error.hint(),
             Self::Endpoint(error) => error.hint(),
             Self::Config(error) => error.hint(),
@@ -289,6 +294,7 @@ impl Error {
             ) => 3,
             Self::Token(error) => error.exit_code(),
             Self::Device(error) => error.exit_code(),
+            Self::StepCa(error) => error.exit_code(),
             Self::Delivery(error) => error.exit_code(),
             Self::Endpoint(error) => error.exit_code(),
             Self::Config(error) => error.exit_code(),

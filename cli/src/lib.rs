@@ -54,7 +54,9 @@ mod pool_file;
 mod profile;
 pub mod refresh;
 mod send;
+pub mod step_ca;
 pub mod supervise;
+mod tls_error;
 mod token_cache;
 mod token_client;
 mod token_error;
@@ -85,7 +87,9 @@ pub use material::{Material, MaterialDir, StoredMaterial};
 pub use network_order::NetworkOrder;
 pub use npm::{PackageName, Publication};
 pub use origin::{InvalidOrigin, Origin};
-pub use pki::{Authority, Certificate, Csr, DeviceKey, KeyKind, PkiError, PublicKey, Subject, SubjectFields};
+pub use pki::{
+    Authority, Certificate, CertificateId, Csr, DeviceKey, KeyKind, PkiError, PublicKey, Subject, SubjectFields,
+};
 pub use pool_file::PoolFile;
 pub use ports::CertificateStatus;
 pub use profile::{AccessKey, InvalidProfile, Profile};

@@ -1,5 +1,3 @@
-use std::{error::Error as StdError, io};
-
 use http::Http;
 use ports::{Clock as _, SystemClock, chain};
 use protocol::Manifest;
@@ -13,6 +11,7 @@ use crate::{
     doctor::{Check, Finding, network_checks::Way},
     error::CLOCK_TOLERANCE,
     send::{ANSWER_TIMEOUT, NoReply, Reply, receive},
+    tls_error::tls_error,
 };
 
 /// The largest answer that is read here.
@@ -105,20 +104,6 @@ fn certificate_hint(reason: &CertificateError) -> &'static str {
     } else {
         "if it is the broker's, SSL_CERT_FILE names a bundle that holds the CA which signed it"
     }
-}
-
-/// What TLS says, below what HTTP says.
-fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a TlsError> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<TlsError>() {
-            return Some(found);
-        }
-        // The source of an i/o error that wraps another is the other's source.
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = wrapped.map_or_else(|| error.source(), |wrapped| Some(wrapped));
-    }
-    None
 }
 
 /// How far this machine's clock is from the broker's.

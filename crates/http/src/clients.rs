@@ -45,14 +45,19 @@ impl Http {
         if let Some(client) = made.get() {
             return Ok(client);
         }
-        let client = builder
-            .dns_resolver(Resolver)
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(5))
-            .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+        let client = settled(builder).build()?;
         Ok(made.get_or_init(|| client))
     }
+}
+
+/// The same with what every client here has in common: names below `localhost` are this machine's, no redirect is followed, and who
+/// does not take a connection is given up.
+pub fn settled(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    builder
+        .dns_resolver(Resolver)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(5))
+        .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
 }
 
 /// Whether nobody can listen on the way to this url, or none but this machine: `https`, or a loopback address. Names below

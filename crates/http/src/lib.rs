@@ -5,6 +5,6 @@ mod clients;
 mod get;
 mod retry;
 
-pub use clients::{Http, body, is_local, is_private};
+pub use clients::{Http, body, is_local, is_private, settled};
 pub use get::{Fetched, GetError};
 pub use retry::{MAX_TRIES, is_worth_another, pause, share};
