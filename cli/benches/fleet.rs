@@ -294,7 +294,7 @@ fn grant(want: &Want, now: u64) -> Grant {
             session_token: Secret::new("session".into()),
             expires_at: now + 3600,
         }),
-        Want::AccessToken {} => panic!("nobody asks for one"),
+        Want::AccessToken {} | Want::EnrollmentToken { .. } => panic!("nobody asks for one"),
     }
 }
 

@@ -396,5 +396,6 @@ fn describe(want: &Want) -> String {
         Want::Secret { id, .. } => format!("secret {id}"),
         Want::Aws { role, .. } => format!("role {role}"),
         Want::AccessToken {} => "access token".to_owned(),
+        Want::EnrollmentToken { subject, .. } => format!("enrolment of {subject}"),
     }
 }

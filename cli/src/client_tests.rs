@@ -175,7 +175,7 @@ async fn once(client: &Client, ids: &[&str]) -> Result<Vec<String>, Failure> {
     let answer = Exchange::exchange(client, &wants).await?;
     let text = |grant: &Grant| match grant {
         Grant::Secret(secret) => String::from_utf8(secret.value.expose().to_vec()).unwrap(),
-        Grant::Aws(_) | Grant::AccessToken(_) => panic!("not a secret"),
+        Grant::Aws(_) | Grant::AccessToken(_) | Grant::EnrollmentToken(_) => panic!("not a secret"),
     };
     Ok(answer.granted.iter().map(text).collect())
 }

@@ -92,7 +92,9 @@ fn for_template(value: &ItemValue) -> Option<Value> {
             ("session_token", Value::from(credentials.session_token.expose().as_str())),
             ("expires_at", Value::from(credentials.expires_at)),
         ])),
-        Grant::Secret(_) | Grant::AccessToken(_) => str::from_utf8(value.expose()).ok().map(Value::from),
+        Grant::Secret(_) | Grant::AccessToken(_) | Grant::EnrollmentToken(_) => {
+            str::from_utf8(value.expose()).ok().map(Value::from)
+        }
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) fn variables(
                 variable(token, credentials.session_token.expose().as_bytes())?,
             ])
         }
-        Grant::Secret(_) | Grant::AccessToken(_) => Ok(vec![variable(name.to_string(), value.expose())?]),
+        Grant::Secret(_) | Grant::AccessToken(_) | Grant::EnrollmentToken(_) => {
+            Ok(vec![variable(name.to_string(), value.expose())?])
+        }
     }
 }

@@ -80,6 +80,7 @@ impl ItemValue {
             Grant::Secret(_) => None,
             Grant::Aws(credentials) => Some(credentials.expires_at),
             Grant::AccessToken(token) => Some(token.expires_at),
+            Grant::EnrollmentToken(token) => Some(token.expires_at),
         }
     }
 

@@ -176,6 +176,7 @@ impl Broker {
             Want::Secret { id, .. } => id.clone(),
             Want::Aws { role, .. } => role.clone(),
             Want::AccessToken {} => "token".to_owned(),
+            Want::EnrollmentToken { .. } => unreachable!("no item is one"),
         };
         if wants.iter().any(|want| world.poisoned.contains(&name(want))) {
             return Err(unavailable(Some(SECOND)));
@@ -215,6 +216,7 @@ impl World {
                 token_type: TokenType::Bearer,
                 expires_at: now + self.token_life.as_secs(),
             }),
+            Want::EnrollmentToken { .. } => unreachable!("no item is one"),
         }
     }
 }

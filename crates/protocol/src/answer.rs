@@ -1,7 +1,7 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::secret::Secret;
+use crate::{EnrollmentToken, Secret};
 
 /// What an exchange released: one grant per want, in the order of the wants.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub enum Grant {
     Aws(AwsCredentials),
     /// An access token.
     AccessToken(AccessToken),
+    /// A one-time token of a step-ca.
+    EnrollmentToken(EnrollmentToken),
 }
 
 /// One version of a secret of AWS Secrets Manager; the members are named as in `GetSecretValue`.

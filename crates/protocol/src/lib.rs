@@ -13,9 +13,12 @@
 //! chooses. Cryptography is AWS-LC's throughout.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod alt_name;
 mod answer;
 mod claims;
 pub mod compact;
+mod csr_digest;
+mod enrollment;
 mod error;
 mod jwe;
 mod jwk;
@@ -28,13 +31,17 @@ mod random;
 mod request;
 mod secret;
 mod server_key;
+mod subject_name;
 mod v1;
 mod verify;
 mod want;
 mod wire;
 
+pub use alt_name::{AltName, MAX_ALT_NAMES};
 pub use answer::{AccessToken, Answer, AwsCredentials, Denial, DenialCode, Grant, SecretGrant, SecretValue, TokenType};
 pub use claims::{LEEWAY_SECONDS, MAX_LIFETIME_SECONDS, MAX_WANTS};
+pub use csr_digest::CsrDigest;
+pub use enrollment::{CaAddress, EnrollmentToken};
 pub use error::{ClientError, Refusal};
 pub use jwk::Jwk;
 pub use manifest::{Manifest, PoolEntry, PreviousPool};
@@ -44,6 +51,7 @@ pub use random::{Random, SystemRandom};
 pub use request::{PendingAnswer, Request};
 pub use secret::{Key256, Secret};
 pub use server_key::{InvalidKey, KeySize, ServerKey};
+pub use subject_name::SubjectName;
 pub use v1::{V1_REFUSAL, V1Request};
 pub use verify::{Expected, MAX_REQUEST_BYTES, OpenedRequest, SealedRequest, VerifiedExchange};
 pub use want::Want;

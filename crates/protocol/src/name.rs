@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A text that is not of the form that the name's type demands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid {0}")]
-pub struct InvalidName(&'static str);
+pub struct InvalidName(pub(crate) &'static str);
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $noun:literal, $valid:expr) => {

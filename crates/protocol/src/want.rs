@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::{AltName, CsrDigest, MAX_ALT_NAMES, SubjectName};
+
 /// The most slashes in a secret's name: each makes a path that policy can speak of.
 const MAX_SLASHES: usize = 32;
 
@@ -28,6 +30,17 @@ pub enum Want {
     },
     /// An access token of the group, valid where the request comes from unless policy says otherwise.
     AccessToken {},
+    /// A one-time token of a step-ca, for one certificate.
+    EnrollmentToken {
+        /// The certificate's common name.
+        subject: SubjectName,
+        /// Its other names, none twice, [`MAX_ALT_NAMES`] at most; none: the subject is its one name.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sans: Vec<AltName>,
+        /// The only request that the token is good for. A step-ca before 0.26 does not look at it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        csr_sha256: Option<CsrDigest>,
+    },
 }
 
 impl Want {
@@ -47,6 +60,9 @@ impl Want {
             }
             Self::Aws { role, .. } => made_of(role, 1..=64, b"_+=,.@-"),
             Self::AccessToken {} => true,
+            Self::EnrollmentToken { sans, .. } => {
+                sans.len() <= MAX_ALT_NAMES && (1..sans.len()).all(|index| !sans[..index].contains(&sans[index]))
+            }
         }
     }
 }
@@ -69,6 +85,13 @@ mod tests {
             r#"{"type":"aws","role":"a","seconds":-1}"#,
             r#"{"id":"a"}"#,
             r#"{"type":"access_token","scope":"a"}"#,
+            r#"{"type":"enrollment_token"}"#,
+            r#"{"type":"enrollment_token","subject":"group:web"}"#,
+            r#"{"type":"enrollment_token","subject":"a","subject":"b"}"#,
+            r#"{"type":"enrollment_token","subject":"a","sans":"b"}"#,
+            r#"{"type":"enrollment_token","subject":"a","sans":["b c"]}"#,
+            r#"{"type":"enrollment_token","subject":"a","csr_sha256":"00"}"#,
+            r#"{"type":"enrollment_token","subject":"a","serial":"1"}"#,
         ] {
             assert!(serde_json::from_str::<Want>(bad).is_err(), "{bad}");
         }
@@ -78,6 +101,35 @@ mod tests {
     fn a_want_of_a_token_says_nothing_more() {
         assert_eq!(serde_json::to_string(&Want::AccessToken {}).unwrap(), r#"{"type":"access_token"}"#);
         assert_eq!(serde_json::from_str::<Want>(r#"{"type":"access_token"}"#).unwrap(), Want::AccessToken {});
+    }
+
+    #[test]
+    fn a_want_of_an_enrollment_token_leaves_out_what_it_does_not_say() {
+        let least = Want::EnrollmentToken { subject: "alice".parse().unwrap(), sans: Vec::new(), csr_sha256: None };
+        let json = r#"{"type":"enrollment_token","subject":"alice"}"#;
+        assert_eq!(serde_json::to_string(&least).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Want>(json).unwrap(), least);
+        let digest = CsrDigest::of(b"csr");
+        let json = format!(
+            r#"{{"type":"enrollment_token","subject":"alice","sans":["web.example.com","192.0.2.1"],"csr_sha256":"{digest}"}}"#
+        );
+        let sans = vec!["web.example.com".parse().unwrap(), "192.0.2.1".parse().unwrap()];
+        let most = Want::EnrollmentToken { subject: "alice".parse().unwrap(), sans, csr_sha256: Some(digest) };
+        assert_eq!(serde_json::to_string(&most).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Want>(&json).unwrap(), most);
+    }
+
+    #[test]
+    fn a_certificate_has_a_name_once_and_not_too_many() {
+        let want = |names: &[&str]| {
+            let sans = names.iter().map(|name| name.parse().unwrap()).collect();
+            Want::EnrollmentToken { subject: "alice".parse().unwrap(), sans, csr_sha256: None }
+        };
+        let many: Vec<String> = (0..=MAX_ALT_NAMES).map(|index| format!("host-{index}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(want(&many[1..]).is_well_formed());
+        assert!(!want(&many).is_well_formed());
+        assert!(!want(&["web", "edge", "WEB"]).is_well_formed());
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub(crate) fn authorize(
         let allowed = match wanted {
             Want::Secret { id, .. } => decide(Action::ReadSecret(id)),
             Want::Aws { role, .. } => decide(Action::AssumeRole(role)),
+            Want::EnrollmentToken { .. } => Err(TokenDenied::Policy.code()),
             // There is one at most: no two wants are alike.
             Want::AccessToken {} => {
                 let action = Action::IssueToken { subject: &subject, user_present: false, user_verified: false };
@@ -129,6 +130,7 @@ pub(crate) fn describe(wants: &[Want]) -> String {
         }
         Want::Aws { role, .. } => format!("aws:{role}"),
         Want::AccessToken {} => "access_token".to_owned(),
+        Want::EnrollmentToken { subject, .. } => format!("enrollment_token:{subject}"),
     };
     wants.iter().map(describe).collect::<Vec<_>>().join(" ")
 }

@@ -66,6 +66,7 @@ async fn fetch<P: Ports>(
     let ends = granted.iter().filter_map(|grant| match grant {
         Grant::Aws(credentials) => Some(credentials.expires_at),
         Grant::AccessToken(token) => Some(token.expires_at),
+        Grant::EnrollmentToken(token) => Some(token.expires_at),
         Grant::Secret(_) => None,
     });
     Ok(Answer { expires_at: ends.min(), granted })
@@ -101,6 +102,7 @@ async fn grant<P: Ports>(
                 expires_at: credentials.expires_at,
             }))
         }
+        Want::EnrollmentToken { .. } => Err(Fault::Missing),
         Want::AccessToken {} => {
             let token = token.ok_or(Fault::Unusable("a token that policy was not asked about"))?;
             let Adapters { ledger, clock, .. } = &broker.adapters;

@@ -59,7 +59,7 @@ async fn versions_and_stages_are_honoured() {
         .iter()
         .filter_map(|grant| match grant {
             Grant::Secret(SecretGrant { value, .. }) => Some(value.expose()),
-            Grant::Aws(_) | Grant::AccessToken(_) => None,
+            Grant::Aws(_) | Grant::AccessToken(_) | Grant::EnrollmentToken(_) => None,
         })
         .collect();
     assert_eq!(values, [b"second".as_slice(), VALUE.as_bytes()]);
