@@ -110,8 +110,8 @@ fn email(text: &str) -> Option<String> {
     let (local, host) = text.split_once('@')?;
     // RFC 5322 section 3.2.3, "atext", in a "dot-atom". A colon would make it a URI for step-ca.
     let is_atom = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&'*+-/=?^_`{|}~".contains(&byte);
-    let is_local = local.len() <= MAX_LOCAL_PART
-        && local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atom));
+    let is_local =
+        local.len() <= MAX_LOCAL_PART && local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atom));
     (is_local && is_host(host) && text.len() <= MAX_EMAIL).then(|| format!("{local}@{}", host.to_ascii_lowercase()))
 }
 

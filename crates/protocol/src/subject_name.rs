@@ -71,7 +71,9 @@ mod tests {
 
     #[test]
     fn names_of_people_hosts_mailboxes_and_telephones_are_subjects() {
-        for good in ["alice", "Alice", "web-1.example.com", "alice@example.com", "+391234567890", "10.0.0.1", &"a".repeat(64)] {
+        for good in
+            ["alice", "Alice", "web-1.example.com", "alice@example.com", "+391234567890", "10.0.0.1", &"a".repeat(64)]
+        {
             let name: SubjectName = good.parse().unwrap();
             assert_eq!((name.as_str(), name.to_string()), (good, good.to_owned()));
             let json = serde_json::to_string(&name).unwrap();
