@@ -7,6 +7,8 @@
 mod access;
 #[cfg(test)]
 mod device_tests;
+#[cfg(test)]
+mod enrolment_tests;
 mod policies;
 mod source;
 mod token_options;

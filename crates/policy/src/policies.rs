@@ -5,7 +5,7 @@ use cedar_policy::{
     Authorizer, Decision as CedarDecision, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
 
-use crate::{Access, AnnotationError, TokenDenied, TokenOptions, token_options::Annotations};
+use crate::{Access, Action, AnnotationError, Principal, TokenDenied, TokenOptions, token_options::Annotations};
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     let (schema, _) =
@@ -63,6 +63,12 @@ pub enum PolicyError {
         /// The file's name.
         file: String,
     },
+    /// A file names a certificate by anything but its serial number in decimal, so that a `forbid` on it would forbid nothing.
+    #[error("policy file names a certificate not by its serial number in decimal: {file}")]
+    NoCertificate {
+        /// The file's name.
+        file: String,
+    },
     /// A policy bears an annotation that would not do what it says.
     #[error("annotation of a policy is not valid: {file}: @{annotation}")]
     Annotation {
@@ -88,6 +94,16 @@ pub enum Decision {
     Deny,
 }
 
+/// What the policies make of an access.
+enum Answer {
+    /// These permit it, and none forbids it.
+    Permitted(Vec<String>),
+    /// None permits it.
+    Unpermitted,
+    /// One forbids it, or could not be evaluated.
+    Forbidden,
+}
+
 impl Policies {
     /// Parses and validates policy files, given by name and text.
     ///
@@ -111,17 +127,15 @@ impl Policies {
     }
 
     /// Decides. A policy that cannot be evaluated denies: Cedar would pass it over, and a `forbid` with it.
+    ///
+    /// Names in certificates mean the same in capitals and in small letters, and Cedar compares letter by letter: so that
+    /// `ADMIN.example.com` does not pass a `forbid` of `admin.example.com`, what is forbidden in small letters is denied however it
+    /// is written. A `permit` has to fit what was asked for.
     #[must_use]
     pub fn decide(&self, access: Access<'_>) -> Decision {
-        let Ok((request, entities)) = access.to_cedar(&SCHEMA) else { return Decision::Deny };
-        let answer = AUTHORIZER.is_authorized(&request, &self.set, &entities);
-        let diagnostics = answer.diagnostics();
-        if answer.decision() == CedarDecision::Allow && diagnostics.errors().next().is_none() {
-            let mut reasons: Vec<String> = diagnostics.reason().map(|id| AsRef::<str>::as_ref(id).to_owned()).collect();
-            reasons.sort_unstable();
-            Decision::Allow(reasons)
-        } else {
-            Decision::Deny
+        match self.answer(access) {
+            Answer::Permitted(policies) if !self.forbids_in_small_letters(access) => Decision::Allow(policies),
+            _ => Decision::Deny,
         }
     }
 
@@ -157,6 +171,34 @@ impl Policies {
         self.len() == 0
     }
 
+    fn answer(&self, access: Access<'_>) -> Answer {
+        let Ok((request, entities)) = access.to_cedar(&SCHEMA) else { return Answer::Unpermitted };
+        let answer = AUTHORIZER.is_authorized(&request, &self.set, &entities);
+        let diagnostics = answer.diagnostics();
+        let mut policies: Vec<String> = diagnostics.reason().map(|id| AsRef::<str>::as_ref(id).to_owned()).collect();
+        policies.sort_unstable();
+        match answer.decision() {
+            _ if diagnostics.errors().next().is_some() => Answer::Forbidden,
+            CedarDecision::Allow => Answer::Permitted(policies),
+            CedarDecision::Deny if policies.is_empty() => Answer::Unpermitted,
+            CedarDecision::Deny => Answer::Forbidden,
+        }
+    }
+
+    /// Whether the same enrolment is forbidden where every name in it is in small letters.
+    fn forbids_in_small_letters(&self, access: Access<'_>) -> bool {
+        let Action::EnrollCertificate { name, subject, channel } = access.action else { return false };
+        let own = if let Principal::Subject(name) = access.principal { name } else { "" };
+        let small = [name, subject, own].map(str::to_ascii_lowercase);
+        if small == [name, subject, own] {
+            return false;
+        }
+        let [name, subject, own] = &small;
+        let principal = if own.is_empty() { access.principal } else { Principal::Subject(own) };
+        let action = Action::EnrollCertificate { name, subject, channel };
+        matches!(self.answer(Access { principal, action, ..access }), Answer::Forbidden)
+    }
+
     fn add(&mut self, file: &str, text: &str) -> Result<(), PolicyError> {
         let set: PolicySet =
             text.parse().map_err(|source| PolicyError::Parse { file: file.to_owned(), source: Box::new(source) })?;
@@ -190,6 +232,9 @@ fn check_literal(kind: &str, id: &str, file: &str) -> Result<(), PolicyError> {
         "Path" if id.ends_with('/') || id.contains("//") => Err(PolicyError::EmptyPath { file: file.to_owned() }),
         "KeyFile" if id.ends_with(".pub") => Err(PolicyError::NoKey { file: file.to_owned() }),
         "Template" if id.ends_with(".json") => Err(PolicyError::NoTemplate { file: file.to_owned() }),
+        "Certificate" if id.is_empty() || id.starts_with('0') || !id.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Err(PolicyError::NoCertificate { file: file.to_owned() })
+        }
         "SshKey" if id.parse::<Fingerprint>().is_err() => Err(PolicyError::NoKey { file: file.to_owned() }),
         _ => Ok(()),
     }
@@ -206,7 +251,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{Action, Circumstances, Principal};
+    use crate::Circumstances;
 
     const WEB: &str = r#"
         permit (principal == Group::"web", action == Action::"secret:read", resource in Path::"prod/web")
@@ -298,6 +343,7 @@ mod tests {
         let empty: Is = |error| matches!(error, PolicyError::EmptyPath { .. });
         let no_key: Is = |error| matches!(error, PolicyError::NoKey { .. });
         let no_template: Is = |error| matches!(error, PolicyError::NoTemplate { .. });
+        let no_certificate: Is = |error| matches!(error, PolicyError::NoCertificate { .. });
         let annotation: Is = |error| matches!(error, PolicyError::Annotation { .. });
         let template: Is = |error| matches!(error, PolicyError::Template { .. });
         for (name, is, text) in [
@@ -311,6 +357,9 @@ mod tests {
             ("path_with_an_empty_segment", empty, r#"forbid (principal, action, resource in Path::"app//admin");"#),
             ("key_file_with_its_ending", no_key, r#"forbid (principal in KeyFile::"ops.pub", action, resource);"#),
             ("key_by_its_digest", no_key, r#"forbid (principal == SshKey::"LXEWQrcm", action, resource);"#),
+            ("certificate_by_hex", no_certificate, r#"forbid (principal, action, resource == Certificate::"0A:1B");"#),
+            ("certificate_by_nought", no_certificate, r#"forbid (principal, action, resource == Certificate::"012");"#),
+            ("certificate_without", no_certificate, r#"forbid (principal, action, resource == Certificate::"");"#),
             (
                 "touch_asked_of_every_action",
                 invalid,
