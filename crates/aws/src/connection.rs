@@ -146,15 +146,25 @@ pub(crate) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<
         | "DeleteConflictException"
         | "ResourceConflictsException"
         | "VersionConflictException" => Fault::Conflict,
-        "CertificateValidationException"
+        // InvalidParameter, OptedOut and ParameterValueInvalid: Amazon SNS; BadRequestException and the two of mail: Amazon SES.
+        "BadRequestException"
+        | "CertificateValidationException"
         | "InvalidArgsException"
         | "InvalidArnException"
+        | "InvalidParameter"
+        | "MailFromDomainNotVerifiedException"
         | "MalformedCSRException"
         | "MalformedPolicyException"
+        | "MessageRejected"
+        | "OptedOut"
+        | "ParameterValueInvalid"
         | "RegistrationCodeValidationException"
         | "ResourceRegistrationFailureException" => Fault::Invalid(cause.into()),
-        "AccessDenied" | "AccessDeniedException" | "UnauthorizedException" => Fault::Forbidden(cause.into()),
+        "AccessDenied" | "AccessDeniedException" | "AuthorizationError" | "UnauthorizedException" => {
+            Fault::Forbidden(cause.into())
+        }
         "SlowDown"
+        | "Throttled"
         | "Throttling"
         | "ThrottlingException"
         | "TooManyRequestsException"
@@ -226,10 +236,18 @@ mod tests {
             ("MalformedPolicyException", invalid),
             ("RegistrationCodeValidationException", invalid),
             ("ResourceRegistrationFailureException", invalid),
+            ("BadRequestException", invalid),
+            ("InvalidParameter", invalid),
+            ("MailFromDomainNotVerifiedException", invalid),
+            ("MessageRejected", invalid),
+            ("OptedOut", invalid),
+            ("ParameterValueInvalid", invalid),
             ("AccessDenied", forbidden),
             ("AccessDeniedException", forbidden),
+            ("AuthorizationError", forbidden),
             ("UnauthorizedException", forbidden),
             ("SlowDown", throttled),
+            ("Throttled", throttled),
             ("ThrottlingException", throttled),
             ("ProvisionedThroughputExceededException", throttled),
             ("InternalServiceError", unavailable),

@@ -18,6 +18,10 @@ mod lambda;
 mod s3;
 #[cfg(feature = "secretsmanager")]
 mod secretsmanager;
+#[cfg(feature = "sesv2")]
+mod sesv2;
+#[cfg(feature = "sns")]
+mod sns;
 #[cfg(feature = "ssm")]
 mod ssm;
 #[cfg(feature = "sts")]
@@ -38,6 +42,10 @@ pub use lambda::Lambda;
 pub use s3::S3Bucket;
 #[cfg(feature = "secretsmanager")]
 pub use secretsmanager::SecretsManager;
+#[cfg(feature = "sesv2")]
+pub use sesv2::Ses;
+#[cfg(feature = "sns")]
+pub use sns::Sns;
 #[cfg(feature = "ssm")]
 pub use ssm::ParameterStore;
 #[cfg(feature = "sts")]

@@ -135,7 +135,7 @@ impl Policies {
     pub fn decide(&self, access: Access<'_>) -> Decision {
         match self.answer(access) {
             Answer::Permitted(policies) if !self.forbids_in_small_letters(access) => Decision::Allow(policies),
-            _ => Decision::Deny,
+            Answer::Permitted(_) | Answer::Unpermitted | Answer::Forbidden => Decision::Deny,
         }
     }
 
