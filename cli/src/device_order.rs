@@ -193,6 +193,7 @@ impl<'a> Wire<'a> {
                 key_type: key_kind.map(|kind| match kind {
                     KeyKind::EcdsaP256 => "EC_P256",
                     KeyKind::Rsa2048 => "RSA_2048",
+                    KeyKind::Rsa4096 => "RSA_4096",
                 }),
                 ..Self::default()
             },

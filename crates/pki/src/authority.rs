@@ -1,6 +1,7 @@
 use std::fmt;
 
 use protocol::Random;
+use x509_cert::ext::Extension;
 
 use crate::{
     Certificate, DeviceKey, KeyKind, PkiError, PublicKey, Subject, SubjectFields,
@@ -66,6 +67,35 @@ impl Authority {
     /// [`PkiError::AuthorityEnded`], [`PkiError::AuthorityNotBegun`], [`PkiError::WrongLifetime`],
     /// [`PkiError::Cryptography`].
     pub fn issue(&self, order: &Order<'_>, random: &impl Random) -> Result<Certificate, PkiError> {
+        self.sign(order, extension::of_device(order.public_key, &self.key_identifier), random)
+    }
+
+    /// Issues the certificate of a key that signs one-time tokens: a TLS client's that may sign, and nothing else. Its times are as a
+    /// device's.
+    ///
+    /// # Errors
+    /// As [`Authority::issue`].
+    pub fn issue_token_signer(&self, order: &Order<'_>, random: &impl Random) -> Result<Certificate, PkiError> {
+        self.sign(order, extension::of_token_signer(order.public_key, &self.key_identifier), random)
+    }
+
+    /// Issues the certificate of an authority below this one, which has none below itself. Its times are as a device's.
+    ///
+    /// # Errors
+    /// As [`Authority::issue`]; [`PkiError::NotAnAuthority`] where this one may have no authority below it.
+    pub fn issue_intermediate(&self, order: &Order<'_>, random: &impl Random) -> Result<Certificate, PkiError> {
+        if self.certificate.path_length() == Some(0) {
+            return Err(PkiError::NotAnAuthority);
+        }
+        self.sign(order, extension::of_intermediate(order.public_key, &self.key_identifier), random)
+    }
+
+    fn sign(
+        &self,
+        order: &Order<'_>,
+        extensions: Vec<Extension>,
+        random: &impl Random,
+    ) -> Result<Certificate, PkiError> {
         let authority = &self.certificate;
         if order.now > authority.not_after() {
             return Err(PkiError::AuthorityEnded);
@@ -83,7 +113,7 @@ impl Authority {
             public_key: order.public_key,
             not_before: order.now.saturating_sub(BACKDATED_SECONDS).max(authority.not_before()),
             not_after: end.min(authority.not_after()),
-            extensions: extension::of_device(order.public_key, &self.key_identifier),
+            extensions,
         };
         draft.sign(&self.key, random)
     }

@@ -2,15 +2,23 @@ use std::fmt;
 
 use x509_cert::{
     der::{
-        AnyRef, Decode as _, Reader as _,
-        oid::db::rfc5280::{ANY_EXTENDED_KEY_USAGE, ID_KP_CLIENT_AUTH},
+        Decode as _, Tag, Tagged as _,
+        oid::db::{
+            rfc4519::COMMON_NAME,
+            rfc5280::{ANY_EXTENDED_KEY_USAGE, ID_CE_SUBJECT_ALT_NAME, ID_KP_CLIENT_AUTH},
+        },
     },
     ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectKeyIdentifier},
 };
 
-use crate::{CertificateId, PkiError, PublicKey, name, pem};
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::{CertificateId, CertifiedName, MAX_CHAIN_BYTES, PkiError, PublicKey, decimal, encoding::fields, name, pem};
 
 const PEM_LABEL: &str = "CERTIFICATE";
+
+/// The most certificates in a chain.
+const MAX_CHAIN: usize = 8;
 
 /// The tag of the version, which a certificate of version 1 leaves out.
 const VERSION_TAG: u8 = 0xa0;
@@ -35,6 +43,9 @@ struct Uses {
     is_ca: bool,
     may_sign_certificates: bool,
     may_sign_clients: bool,
+    signs_tokens: bool,
+    /// How many authorities there may be below it; `None`: any number.
+    path_length: Option<u8>,
     key_identifier: Option<Vec<u8>>,
 }
 
@@ -45,6 +56,27 @@ impl Certificate {
     /// [`PkiError::MalformedPem`] and others of PEM, [`PkiError::MalformedCertificate`].
     pub fn from_pem(pem: &str) -> Result<Self, PkiError> {
         Self::from_der(&pem::single(pem, PEM_LABEL)?)
+    }
+
+    /// Reads one or more PEM blocks, in the order in which they stand, with white space alone around them.
+    ///
+    /// # Errors
+    /// As [`Certificate::from_pem`]; [`PkiError::SeveralBlocks`] where there are more than eight.
+    pub fn chain_from_pem(pem: &str) -> Result<Vec<Self>, PkiError> {
+        let blocks = pem::blocks(pem, MAX_CHAIN_BYTES)?;
+        if blocks.is_empty() {
+            return Err(PkiError::MalformedPem);
+        }
+        if blocks.len() > MAX_CHAIN {
+            return Err(PkiError::SeveralBlocks);
+        }
+        let read = |block: &pem::Block<'_>| {
+            if block.label != PEM_LABEL {
+                return Err(PkiError::WrongLabel);
+            }
+            Self::from_der(block.decode()?.expose())
+        };
+        blocks.iter().map(read).collect()
     }
 
     /// Reads DER.
@@ -78,6 +110,46 @@ impl Certificate {
         CertificateId::of(&self.der)
     }
 
+    /// Its DER.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The SHA-256 of its DER, which is its fingerprint.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest(&SHA256, &self.der).as_ref());
+        bytes
+    }
+
+    /// The subject's common name, where it has exactly one, as UTF8String or PrintableString.
+    #[must_use]
+    pub fn common_name(&self) -> Option<&str> {
+        let places = self.parsed.tbs_certificate().subject().iter_rdn();
+        let mut names = places.flat_map(|values| values.iter()).filter(|attribute| attribute.oid == COMMON_NAME);
+        let (Some(name), None) = (names.next(), names.next()) else { return None };
+        let is_text = matches!(name.value.tag(), Tag::Utf8String | Tag::PrintableString);
+        str::from_utf8(name.value.value()).ok().filter(|_| is_text)
+    }
+
+    /// Its names beside the subject's, none where it has no subjectAltName.
+    ///
+    /// # Errors
+    /// [`PkiError::MalformedCertificate`] where the extension is malformed, or there twice.
+    pub fn alt_names(&self) -> Result<Vec<CertifiedName>, PkiError> {
+        let extensions = self.parsed.tbs_certificate().extensions().map_or(&[][..], Vec::as_slice);
+        let mut names = extensions.iter().filter(|extension| extension.extn_id == ID_CE_SUBJECT_ALT_NAME);
+        match (names.next(), names.next()) {
+            (None, _) => Ok(Vec::new()),
+            (Some(names), None) => {
+                CertifiedName::read_all(names.extn_value.as_bytes()).ok_or(PkiError::MalformedCertificate)
+            }
+            (Some(_), Some(_)) => Err(PkiError::MalformedCertificate),
+        }
+    }
+
     /// Its subject on one line (RFC 4514).
     #[must_use]
     pub fn subject_text(&self) -> String {
@@ -106,6 +178,12 @@ impl Certificate {
         hex::encode(&bytes[zeros..])
     }
 
+    /// Its serial number in decimal, as step-ca writes it.
+    #[must_use]
+    pub fn serial_decimal(&self) -> String {
+        decimal::signed(self.parsed.tbs_certificate().serial_number().as_bytes())
+    }
+
     /// The first second in which it is valid, in Unix time.
     #[must_use]
     pub fn not_before(&self) -> u64 {
@@ -116,6 +194,25 @@ impl Certificate {
     #[must_use]
     pub fn not_after(&self) -> u64 {
         self.parsed.tbs_certificate().validity().not_after.to_unix_duration().as_secs()
+    }
+
+    /// Whether it is valid at a time, in Unix seconds.
+    #[must_use]
+    pub fn is_valid_at(&self, now: u64) -> bool {
+        (self.not_before()..=self.not_after()).contains(&now)
+    }
+
+    /// Whether its key may sign for a client, and it says so itself: no authority's, with digitalSignature in its keyUsage and
+    /// clientAuth in its extendedKeyUsage. So step-ca wants those that sign one-time tokens to be.
+    #[must_use]
+    pub const fn signs_tokens(&self) -> bool {
+        self.uses.signs_tokens
+    }
+
+    /// How many authorities there may be below this one; `None`: any number.
+    #[must_use]
+    pub const fn path_length(&self) -> Option<u8> {
+        self.uses.path_length
     }
 
     /// Whether it is an authority's: basicConstraints say so, and keyUsage, where present, allows to sign certificates
@@ -173,22 +270,16 @@ impl Uses {
         let extended = certificate.get_extension::<ExtendedKeyUsage>()?;
         let identifier = certificate.get_extension::<SubjectKeyIdentifier>()?;
         let is_client = |purpose: &_| [ID_KP_CLIENT_AUTH, ANY_EXTENDED_KEY_USAGE].contains(purpose);
+        let is_ca = constraints.as_ref().is_some_and(|(_, constraints)| constraints.ca);
+        let may_sign = usage.as_ref().is_some_and(|(_, usage)| usage.digital_signature());
+        let is_for_clients = extended.as_ref().is_some_and(|(_, purposes)| purposes.0.contains(&ID_KP_CLIENT_AUTH));
         Ok(Self {
-            is_ca: constraints.is_some_and(|(_, constraints)| constraints.ca),
+            is_ca,
+            signs_tokens: !is_ca && may_sign && is_for_clients,
+            path_length: constraints.and_then(|(_, constraints)| constraints.path_len_constraint),
             may_sign_certificates: usage.is_none_or(|(_, usage)| usage.key_cert_sign()),
             may_sign_clients: extended.is_none_or(|(_, purposes)| purposes.0.iter().any(is_client)),
             key_identifier: identifier.map(|(_, identifier)| identifier.0.into_bytes().into()),
         })
     }
-}
-
-/// The fields of a SEQUENCE, each as it is encoded.
-fn fields(der: &[u8]) -> Result<Vec<&[u8]>, x509_cert::der::Error> {
-    AnyRef::from_der(der)?.sequence(|reader| {
-        let mut fields = Vec::new();
-        while !reader.is_finished() {
-            fields.push(reader.tlv_bytes()?);
-        }
-        Ok(fields)
-    })
 }

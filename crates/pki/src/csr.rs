@@ -25,7 +25,7 @@ use crate::{
     signing_key::SigningKey,
 };
 
-const PEM_LABEL: &str = "CERTIFICATE REQUEST";
+pub(crate) const PEM_LABEL: &str = "CERTIFICATE REQUEST";
 
 /// A certificate signing request (PKCS#10, RFC 2986) whose signature holds, and which asks for nothing beyond what every
 /// device certificate has.
@@ -61,12 +61,9 @@ impl Csr {
     }
 
     pub(crate) fn sign(key: &SigningKey, subject: &Subject) -> Result<Self, PkiError> {
-        let public_key = key.public();
         let attributes = wrapped(Tag::ContextSpecific { constructed: true, number: TagNumber(0) }, Vec::new());
-        let info = sequence(&[&der(&Version::V1), subject.as_der(), public_key.as_der(), &attributes]);
-        let signature = bit_string(&key.sign(&info)?);
-        let request = sequence(&[&info, &der(&key.algorithm()), &signature]);
-        Ok(Self { der: request, subject: subject.clone(), public_key: public_key.clone() })
+        let der = sign(key, subject, &attributes)?;
+        Ok(Self { der, subject: subject.clone(), public_key: key.public().clone() })
     }
 
     /// Writes it anew from its DER, so that nothing beside it is passed on.
@@ -86,6 +83,13 @@ impl Csr {
     pub const fn public_key(&self) -> &PublicKey {
         &self.public_key
     }
+}
+
+/// Makes a request in DER; the attributes are in DER already.
+pub(crate) fn sign(key: &SigningKey, subject: &Subject, attributes: &[u8]) -> Result<Vec<u8>, PkiError> {
+    let info = sequence(&[&der(&Version::V1), subject.as_der(), key.public().as_der(), attributes]);
+    let signature = bit_string(&key.sign(&info)?);
+    Ok(sequence(&[&info, &der(&key.algorithm()), &signature]))
 }
 
 /// Of the attributes of RFC 2985 section 5.4, just the request for extensions.

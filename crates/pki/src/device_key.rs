@@ -1,8 +1,8 @@
 use std::fmt;
 
-use protocol::Secret;
+use protocol::{AltName, Secret};
 
-use crate::{Csr, PkiError, PublicKey, Subject, signing_key::SigningKey};
+use crate::{Csr, JwsAlgorithm, NamedRequest, PkiError, PublicKey, Subject, signing_key::SigningKey};
 
 /// The kinds of key that are made here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum KeyKind {
     EcdsaP256,
     /// RSA of 2048 bits, for devices that know nothing else: made in about a tenth of a second.
     Rsa2048,
+    /// RSA of 4096 bits, for those whose rules demand it: made in about a second.
+    Rsa4096,
 }
 
 /// A device's private key.
@@ -53,6 +55,29 @@ impl DeviceKey {
     /// [`PkiError::Cryptography`].
     pub fn csr(&self, subject: &Subject) -> Result<Csr, PkiError> {
         Csr::sign(&self.0, subject)
+    }
+
+    /// Makes a request for a certificate of this key with names beside the subject's (RFC 2986, RFC 2985 section 5.4.2), which a step-ca
+    /// takes and we don't. Without names it asks for no extension.
+    ///
+    /// # Errors
+    /// [`PkiError::Cryptography`].
+    pub fn csr_with_alt_names(&self, subject: &Subject, names: &[AltName]) -> Result<NamedRequest, PkiError> {
+        NamedRequest::sign(&self.0, subject, names)
+    }
+
+    /// The algorithm by which the key signs a JWS; `None` for P-384.
+    #[must_use]
+    pub fn jws_algorithm(&self) -> Option<JwsAlgorithm> {
+        self.0.jws_algorithm()
+    }
+
+    /// Signs the input of a JWS (RFC 7515 section 5.1): for ES256 r and s of 32 bytes each (RFC 7518 section 3.4).
+    ///
+    /// # Errors
+    /// [`PkiError::UnacceptedKey`] where there is no [`DeviceKey::jws_algorithm`], [`PkiError::Cryptography`].
+    pub fn sign_jws(&self, message: &[u8]) -> Result<Vec<u8>, PkiError> {
+        self.0.sign_jws(message)
     }
 }
 

@@ -1,4 +1,4 @@
-use x509_cert::der::{Any, Decode, Encode, Tag, asn1::BitString};
+use x509_cert::der::{Any, AnyRef, Decode, Encode, Reader as _, Tag, asn1::BitString};
 
 /// Writes a value in DER.
 pub(crate) fn der(value: &impl Encode) -> Vec<u8> {
@@ -26,4 +26,15 @@ pub(crate) fn bit_string(bytes: &[u8]) -> Vec<u8> {
 pub(crate) fn exact<'a, T: Decode<'a> + Encode>(bytes: &'a [u8]) -> Option<T> {
     let value = T::from_der(bytes).ok()?;
     (value.to_der().ok()? == bytes).then_some(value)
+}
+
+/// The fields of a SEQUENCE, each as it is encoded.
+pub(crate) fn fields(der: &[u8]) -> Result<Vec<&[u8]>, x509_cert::der::Error> {
+    AnyRef::from_der(der)?.sequence(|reader| {
+        let mut fields = Vec::new();
+        while !reader.is_finished() {
+            fields.push(reader.tlv_bytes()?);
+        }
+        Ok(fields)
+    })
 }

@@ -15,23 +15,35 @@ use crate::{PublicKey, encoding::der};
 
 /// What every device certificate has (RFC 5280 section 4.2.1).
 pub(crate) fn of_device(public_key: &PublicKey, authority_key_identifier: &[u8]) -> Vec<Extension> {
-    let authority = AuthorityKeyIdentifier {
-        key_identifier: Some(octets(authority_key_identifier)),
-        ..AuthorityKeyIdentifier::default()
-    };
+    of_client(public_key, authority_key_identifier, device_usages(public_key))
+}
+
+/// What the certificate of a key has that signs one-time tokens: as a device's, and of the usages signing alone.
+pub(crate) fn of_token_signer(public_key: &PublicKey, authority_key_identifier: &[u8]) -> Vec<Extension> {
+    of_client(public_key, authority_key_identifier, KeyUsages::DigitalSignature.into())
+}
+
+fn of_client(public_key: &PublicKey, authority_key_identifier: &[u8], usages: FlagSet<KeyUsages>) -> Vec<Extension> {
     vec![
         extension(true, &BasicConstraints { ca: false, path_len_constraint: None }),
-        extension(true, &KeyUsage(device_usages(public_key))),
+        extension(true, &KeyUsage(usages)),
         extension(false, &ExtendedKeyUsage(vec![ID_KP_CLIENT_AUTH])),
         extension(false, &SubjectKeyIdentifier(octets(&public_key.identifier()))),
-        extension(false, &authority),
+        authority(authority_key_identifier),
     ]
 }
 
-/// What a root has. It signs devices alone, no authority below it. It names no other key, so it has no identifier of one.
-pub(crate) fn of_root(public_key: &PublicKey) -> Vec<Extension> {
+/// What an intermediate has, which signs no authority.
+pub(crate) fn of_intermediate(public_key: &PublicKey, authority_key_identifier: &[u8]) -> Vec<Extension> {
+    let mut extensions = of_root(public_key, 0);
+    extensions.push(authority(authority_key_identifier));
+    extensions
+}
+
+/// What a root has, with so many authorities below one another. It names no other key, so it has no identifier of one.
+pub(crate) fn of_root(public_key: &PublicKey, path_length: u8) -> Vec<Extension> {
     vec![
-        extension(true, &BasicConstraints { ca: true, path_len_constraint: Some(0) }),
+        extension(true, &BasicConstraints { ca: true, path_len_constraint: Some(path_length) }),
         extension(true, &KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign)),
         extension(false, &SubjectKeyIdentifier(octets(&public_key.identifier()))),
     ]
@@ -44,6 +56,11 @@ pub(crate) fn device_usages(public_key: &PublicKey) -> FlagSet<KeyUsages> {
     } else {
         KeyUsages::DigitalSignature.into()
     }
+}
+
+fn authority(key_identifier: &[u8]) -> Extension {
+    let key_identifier = Some(octets(key_identifier));
+    extension(false, &AuthorityKeyIdentifier { key_identifier, ..AuthorityKeyIdentifier::default() })
 }
 
 fn extension<T: AssociatedOid + Encode>(critical: bool, value: &T) -> Extension {

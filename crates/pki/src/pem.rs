@@ -31,9 +31,9 @@ impl Block<'_> {
     }
 }
 
-/// Splits a text into its PEM blocks, between which there is white space alone.
-pub(crate) fn blocks(text: &str) -> Result<Vec<Block<'_>>, PkiError> {
-    if text.len() > MAX_PEM_BYTES {
+/// Splits a text of at most `limit` bytes into its PEM blocks, between which there is white space alone.
+pub(crate) fn blocks(text: &str, limit: usize) -> Result<Vec<Block<'_>>, PkiError> {
+    if text.len() > limit {
         return Err(PkiError::Oversized);
     }
     let mut blocks = Vec::new();
@@ -52,7 +52,7 @@ pub(crate) fn blocks(text: &str) -> Result<Vec<Block<'_>>, PkiError> {
 
 /// Decodes a text that is one block under this label and nothing else.
 pub(crate) fn single(text: &str, label: &str) -> Result<Vec<u8>, PkiError> {
-    match blocks(text)?.as_slice() {
+    match blocks(text, MAX_PEM_BYTES)?.as_slice() {
         [block] if block.label == label => Ok(block.decode()?.take()),
         [_] => Err(PkiError::WrongLabel),
         [] => Err(PkiError::MalformedPem),

@@ -21,6 +21,31 @@ pub fn new_root(
     days: u32,
     random: &impl Random,
 ) -> Result<(Certificate, Secret<String>), PkiError> {
+    root(subject, kind, now, days, 0, random)
+}
+
+/// Makes a root authority that signs intermediates: as [`new_root`], with one authority at most below it.
+///
+/// # Errors
+/// As [`new_root`].
+pub fn new_upper_root(
+    subject: &Subject,
+    kind: KeyKind,
+    now: u64,
+    days: u32,
+    random: &impl Random,
+) -> Result<(Certificate, Secret<String>), PkiError> {
+    root(subject, kind, now, days, 1, random)
+}
+
+fn root(
+    subject: &Subject,
+    kind: KeyKind,
+    now: u64,
+    days: u32,
+    path_length: u8,
+    random: &impl Random,
+) -> Result<(Certificate, Secret<String>), PkiError> {
     if days == 0 {
         return Err(PkiError::WrongLifetime);
     }
@@ -31,7 +56,7 @@ pub fn new_root(
         public_key: key.public(),
         not_before: now.saturating_sub(BACKDATED_SECONDS),
         not_after: now.saturating_add(u64::from(days) * SECONDS_PER_DAY),
-        extensions: extension::of_root(key.public()),
+        extensions: extension::of_root(key.public(), path_length),
     };
     Ok((draft.sign(&key, random)?, key.to_pem()))
 }

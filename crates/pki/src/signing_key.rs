@@ -13,7 +13,7 @@ use pem_rfc7468::LineEnding;
 use protocol::Secret;
 use x509_cert::{AlgorithmIdentifier, SubjectPublicKeyInfo, der::Decode as _};
 
-use crate::{KeyKind, PkiError, PublicKey, pem};
+use crate::{JwsAlgorithm, KeyKind, MAX_PEM_BYTES, PkiError, PublicKey, jws, pem, public_key::Kind};
 
 const PKCS8_LABEL: &str = "PRIVATE KEY";
 const PKCS1_LABEL: &str = "RSA PRIVATE KEY";
@@ -42,13 +42,14 @@ impl SigningKey {
         let pair = match kind {
             KeyKind::EcdsaP256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map(Pair::Ecdsa),
             KeyKind::Rsa2048 => rsa::KeyPair::generate(rsa::KeySize::Rsa2048).map(Pair::Rsa),
+            KeyKind::Rsa4096 => rsa::KeyPair::generate(rsa::KeySize::Rsa4096).map(Pair::Rsa),
         };
         Self::new(pair.map_err(|_| PkiError::Cryptography)?)
     }
 
     /// Reads PKCS#8 (RFC 5958), PKCS#1 (RFC 8017) or SEC 1 (RFC 5915), told apart by the label alone.
     pub(crate) fn from_pem(text: &str) -> Result<Self, PkiError> {
-        let blocks = pem::blocks(text)?;
+        let blocks = pem::blocks(text, MAX_PEM_BYTES)?;
         let block = match blocks.as_slice() {
             [block] => block,
             [parameters, block] if parameters.label == SEC1_PARAMETERS_LABEL && block.label == SEC1_LABEL => block,
@@ -117,6 +118,24 @@ impl SigningKey {
             }
         };
         signature.map_err(|_| PkiError::Cryptography)
+    }
+
+    /// The algorithm by which it signs a JWS; `None` for curves that no token here is signed on.
+    pub(crate) fn jws_algorithm(&self) -> Option<JwsAlgorithm> {
+        match self.public.kind() {
+            Kind::P256 => Some(JwsAlgorithm::Es256),
+            Kind::Rsa => Some(JwsAlgorithm::Rs256),
+            Kind::P384 | Kind::P521 => None,
+        }
+    }
+
+    pub(crate) fn sign_jws(&self, message: &[u8]) -> Result<Vec<u8>, PkiError> {
+        let algorithm = self.jws_algorithm().ok_or(PkiError::UnacceptedKey)?;
+        let signature = self.sign(message)?;
+        match algorithm {
+            JwsAlgorithm::Es256 => jws::fixed(&signature).map(Vec::from).ok_or(PkiError::Cryptography),
+            JwsAlgorithm::Rs256 => Ok(signature),
+        }
     }
 }
 

@@ -71,6 +71,10 @@ impl Openssl {
         fs::write(self.0.path().join(name), text).unwrap();
     }
 
+    pub(crate) fn write_bytes(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.0.path().join(name), bytes).unwrap();
+    }
+
     /// A self-signed certificate with the extensions of a section of the configuration, for a year.
     pub(crate) fn root(&self, key_pem: &str, section: &str) -> String {
         self.write("root.key", key_pem);
