@@ -87,9 +87,7 @@ pub use material::{Material, MaterialDir, StoredMaterial};
 pub use network_order::NetworkOrder;
 pub use npm::{PackageName, Publication};
 pub use origin::{InvalidOrigin, Origin};
-pub use pki::{
-    Authority, Certificate, CertificateId, Csr, DeviceKey, KeyKind, PkiError, PublicKey, Subject, SubjectFields,
-};
+pub use pki::{Authority, Certificate, Csr, DeviceKey, KeyKind, PkiError, PublicKey, Subject, SubjectFields};
 pub use pool_file::PoolFile;
 pub use ports::CertificateStatus;
 pub use profile::{AccessKey, InvalidProfile, Profile};

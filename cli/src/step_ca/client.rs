@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use http::{MAX_TRIES, pause, settled};
-use pki::{Certificate, CertificateId, Csr};
+use pki::{Certificate, Csr};
 use protocol::Secret;
 use reqwest::{
     Client, ClientBuilder, Method, RequestBuilder,
@@ -10,6 +10,7 @@ use reqwest::{
 use rustls::{AlertDescription, Error as TlsError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use step::{CaUrl, RootFingerprint, SerialNumber};
 use tokio::time::Instant;
 use url::Url;
 
@@ -37,7 +38,7 @@ const JSON: &str = "application/json";
 /// asked again after network errors and server errors; what spends a token, or revokes, where no connection was made.
 #[derive(Debug)]
 pub struct StepCa {
-    url: Url,
+    url: CaUrl,
     root: Certificate,
     timeout: Duration,
 }
@@ -108,21 +109,21 @@ impl StepCa {
     ///
     /// # Errors
     /// [`StepCaError::NoSuchRoot`], [`StepCaError::WrongRoot`]; what the last try ended with.
-    pub async fn root(url: &Url, fingerprint: &CertificateId, timeout: Duration) -> Result<Certificate, Error> {
+    pub async fn root(url: &CaUrl, fingerprint: &RootFingerprint, timeout: Duration) -> Result<Certificate, Error> {
         let client = build(settled(Client::builder()).tls_danger_accept_invalid_certs(true))?;
-        let route = route(url, &format!("root/{fingerprint}"));
+        let route = route(url, &format!("root/{fingerprint}"))?;
         let reply = ask(Repeat::Always, timeout, || client.get(route.clone()).header(ACCEPT, JSON)).await?;
         if reply.status.as_u16() == 404 {
             return Err(StepCaError::NoSuchRoot.into());
         }
         let RootAnswer { ca } = answer(&reply)?;
         let root = Certificate::from_pem(&ca).map_err(|_| StepCaError::WrongRoot)?;
-        if root.id() == *fingerprint { Ok(root) } else { Err(StepCaError::WrongRoot.into()) }
+        if root.id().as_str() == fingerprint.to_string() { Ok(root) } else { Err(StepCaError::WrongRoot.into()) }
     }
 
     /// The CA at this url, which has this root.
     #[must_use]
-    pub const fn new(url: Url, root: Certificate) -> Self {
+    pub const fn new(url: CaUrl, root: Certificate) -> Self {
         Self { url, root, timeout: Duration::from_secs(30) }
     }
 
@@ -153,7 +154,8 @@ impl StepCa {
     ) -> Result<Issued, Error> {
         let client = self.client(None)?;
         let body = SignRequest { csr: csr.to_pem(), ott: token.expose(), not_after };
-        let make = || post(&client, &route(&self.url, "1.0/sign"), &body);
+        let url = route(&self.url, "1.0/sign")?;
+        let make = || post(&client, &url, &body);
         let reply = ask(Repeat::Once(Asked::Certificate), self.timeout, make).await?;
         let expected = Expected { public_key: csr.public_key(), root: &self.root, now };
         Issued::verify(answer::<Answer>(&reply)?.certificates()?, &expected)
@@ -166,25 +168,32 @@ impl StepCa {
     /// where the certificate is not what was asked for.
     pub async fn renew(&self, identity: &Identity, now: u64) -> Result<Issued, Error> {
         let client = self.client(Some(identity))?;
-        let url = route(&self.url, "1.0/renew");
+        let url = route(&self.url, "1.0/renew")?;
         let reply = ask(Repeat::Always, self.timeout, || client.post(url.clone()).header(ACCEPT, JSON)).await?;
         let public_key = identity.certificate().public_key().map_err(StepCaError::Identity)?;
         let expected = Expected { public_key: &public_key, root: &self.root, now };
         Issued::verify(answer::<Answer>(&reply)?.certificates()?, &expected)
     }
 
-    /// Revokes a certificate, by its serial number in decimal: it is not renewed again. Whoever has it can use it until it ends.
+    /// Revokes a certificate, by its serial number: it is not renewed again. Whoever has it can use it until it ends.
     ///
     /// # Errors
     /// [`StepCaError::Unknown`] where it may be revoked; what the CA refuses it with.
-    pub async fn revoke(&self, by: Revoker<'_>, serial: &str, code: ReasonCode, reason: &str) -> Result<(), Error> {
+    pub async fn revoke(
+        &self,
+        by: Revoker<'_>,
+        serial: &SerialNumber,
+        code: ReasonCode,
+        reason: &str,
+    ) -> Result<(), Error> {
         let (identity, ott) = match by {
             Revoker::Holder(identity) => (Some(identity), None),
             Revoker::Token(token) => (None, Some(token.expose().as_str())),
         };
         let client = self.client(identity)?;
-        let body = RevokeRequest { serial, ott, reason_code: code.number(), reason, passive: true };
-        let make = || post(&client, &route(&self.url, "1.0/revoke"), &body);
+        let body = RevokeRequest { serial: serial.as_str(), ott, reason_code: code.number(), reason, passive: true };
+        let url = route(&self.url, "1.0/revoke")?;
+        let make = || post(&client, &url, &body);
         let reply = ask(Repeat::Once(Asked::Revocation), self.timeout, make).await?;
         let Revoked { status } = answer(&reply)?;
         if status == "ok" { Ok(()) } else { Err(unexpected(&reply)) }
@@ -198,7 +207,7 @@ impl StepCa {
         let client = self.client(None)?;
         let (mut found, mut cursor) = (Vec::new(), None::<String>);
         for _ in 0..MAX_PAGES {
-            let mut url = route(&self.url, "provisioners");
+            let mut url = route(&self.url, "provisioners")?;
             url.query_pairs_mut().append_pair("limit", PER_PAGE).extend_pairs(cursor.iter().map(|at| ("cursor", at)));
             let reply = ask(Repeat::Always, self.timeout, || client.get(url.clone()).header(ACCEPT, JSON)).await?;
             let Page { provisioners, next_cursor } = answer(&reply)?;
@@ -218,7 +227,7 @@ impl StepCa {
     /// What the last try ended with.
     pub async fn encrypted_key(&self, kid: &str) -> Result<Option<String>, Error> {
         let client = self.client(None)?;
-        let mut url = self.url.clone();
+        let mut url = route(&self.url, "")?;
         url.path_segments_mut().map_err(|()| Error::Url)?.pop_if_empty().extend(["provisioners", kid, "encrypted-key"]);
         let reply = ask(Repeat::Always, self.timeout, || client.get(url.clone()).header(ACCEPT, JSON)).await?;
         if reply.status.as_u16() == 404 {
@@ -243,10 +252,8 @@ fn build(builder: ClientBuilder) -> Result<Client, Error> {
     builder.https_only(true).build().map_err(Error::Http)
 }
 
-fn route(url: &Url, path: &str) -> Url {
-    let mut url = url.clone();
-    url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/')));
-    url
+fn route(url: &CaUrl, path: &str) -> Result<Url, Error> {
+    format!("{url}/{path}").parse().map_err(|_| Error::Url)
 }
 
 fn post(client: &Client, url: &Url, body: &impl Serialize) -> RequestBuilder {
