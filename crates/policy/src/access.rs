@@ -7,6 +7,7 @@ use std::{
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression, Schema,
 };
+use protocol::AltName;
 use time::{OffsetDateTime, macros::format_description};
 
 /// What somebody asks for, and under which circumstances.
@@ -183,7 +184,7 @@ impl Access<'_> {
             }
             Action::DeleteDevice(name) => ("device:delete", uid("Thing", name), vec![named("Thing", name)?], vec![]),
             Action::EnrollCertificate { name, subject, channel } => {
-                let mut details = vec![("subject", text(subject))];
+                let mut details = vec![("subject", text(subject)), ("kind", text(kind(name)))];
                 details.extend(channel.map(|channel| ("channel", text(channel))));
                 ("certificate:enroll", uid("Subject", name), vec![named("Subject", name)?], details)
             }
@@ -273,6 +274,11 @@ fn named(kind: &str, name: &str) -> Result<Entity, Malformed> {
 
 fn text(text: &str) -> RestrictedExpression {
     RestrictedExpression::new_string(text.to_owned())
+}
+
+/// What kind of name step-ca would take it for. A subject may be none of them: a phone number.
+fn kind(name: &str) -> &'static str {
+    name.parse::<AltName>().map_or("other", |name| name.kind())
 }
 
 /// The secret below each prefix of its name that ends before a slash.

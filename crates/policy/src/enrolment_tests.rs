@@ -175,6 +175,31 @@ fn scope_and_channel_tell_how_somebody_proved_itself() {
 }
 
 #[test]
+fn the_kind_of_a_name_is_its_own() {
+    let kinds = ["dns", "ip", "email", "uri", "other"];
+    for (kind, names) in [
+        ("dns", ["alice", "web-1.example.com", "*.example.com"].as_slice()),
+        ("ip", &["192.0.2.1", "2001:db8::1"]),
+        ("email", &["alice@example.com"]),
+        ("uri", &["spiffe://example.com/web"]),
+        ("other", &["+4915112345678", "12345678"]),
+    ] {
+        for asked in kinds {
+            let policies = format!(
+                r#"permit (principal, action == Action::"certificate:enroll", resource) when {{ context.kind == "{asked}" }};"#
+            );
+            for text in names {
+                assert_eq!(
+                    allowed(&policies, Principal::Group("web"), name(text, "alice")),
+                    asked == kind,
+                    "{text} as {asked}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn circumstances_bound_an_enrolment() {
     let policies = r#"
         permit (principal, action == Action::"certificate:enroll", resource)

@@ -39,6 +39,17 @@ pub enum AltName {
 }
 
 impl AltName {
+    /// Its kind, as policies see it: `dns`, `ip`, `email`, `uri`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Dns(_) => "dns",
+            Self::Ip(_) => "ip",
+            Self::Email(_) => "email",
+            Self::Uri(_) => "uri",
+        }
+    }
+
     /// The name as text.
     #[must_use]
     pub fn to_text(&self) -> String {
