@@ -6,6 +6,8 @@
 mod acmpca;
 #[cfg(feature = "ca-registration")]
 mod ca_registration;
+#[cfg(feature = "cloudwatchlogs")]
+mod cloudwatchlogs;
 mod connection;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
@@ -31,6 +33,8 @@ mod sts;
 pub use acmpca::PrivateCas;
 #[cfg(feature = "ca-registration")]
 pub use ca_registration::CaRegistry;
+#[cfg(feature = "cloudwatchlogs")]
+pub use cloudwatchlogs::CloudWatchLogs;
 pub use connection::{Connection, Lack};
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoDbLedger;

@@ -17,8 +17,9 @@ use protocol::{Manifest, Pool, Secret, SecretValue};
 pub use self::messages::{MemoryMail, MemorySms, MemoryWebhook, PostedWebhook, SentMail, SentSms};
 use crate::{
     AppendSecret, AssumeRole, Clock, Count, DeleteObject, ETag, Fault, InvokeFunction, Invoked, Ledger, ListObjects,
-    Listed, Object, Precondition, PublishMaterial, ReadObject, ReadParameter, ReadRow, ReadSecret, ReplaceEnded,
-    RoleSession, Row, SecretVersion, SessionCredentials, SpendError, Stage, TakeRow, VersionSelector, WriteObject,
+    Listed, LogLine, LogPage, LogQuery, Object, Precondition, PublishMaterial, ReadLogs, ReadObject, ReadParameter,
+    ReadRow, ReadSecret, ReplaceEnded, RoleSession, Row, SecretVersion, SessionCredentials, SpendError, Stage, TakeRow,
+    VersionSelector, WriteObject,
 };
 
 /// How a port misbehaves.
@@ -395,6 +396,46 @@ impl InvokeFunction for MemoryFunction {
         self.switch.pass().await?;
         lock(&self.invocations).push(Invocation { name: name.to_owned(), event });
         Ok(self.ends.clone())
+    }
+}
+
+/// Log groups in memory; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryLogs {
+    groups: Arc<Mutex<BTreeMap<String, Vec<LogLine>>>>,
+    /// How it misbehaves.
+    pub switch: FaultSwitch,
+}
+
+/// How many lines a page of [`MemoryLogs`] looks at.
+pub const MEMORY_LOG_PAGE: usize = 2;
+
+impl MemoryLogs {
+    /// Adds a line to a group, at this Unix time in milliseconds.
+    pub fn put(&self, group: &str, time: u64, text: &str) {
+        let mut groups = lock(&self.groups);
+        let lines = groups.entry(group.to_owned()).or_default();
+        let place = lines.partition_point(|line| line.time <= time);
+        lines.insert(place, LogLine { time, text: text.to_owned() });
+    }
+}
+
+impl ReadLogs for MemoryLogs {
+    async fn page(&self, query: LogQuery<'_>, next: Option<&str>) -> Result<LogPage, Fault> {
+        self.switch.pass().await?;
+        let groups = lock(&self.groups);
+        let lines = groups.get(query.group).ok_or(Fault::Missing)?;
+        let from = next.and_then(|next| next.parse().ok()).unwrap_or(0);
+        let until = lines.len().min(from + MEMORY_LOG_PAGE);
+        let is_asked = |line: &&LogLine| {
+            line.text.contains(query.word)
+                && query.from.is_none_or(|from| line.time >= from)
+                && query.until.is_none_or(|until| line.time <= until)
+        };
+        Ok(LogPage {
+            lines: lines[from..until].iter().filter(is_asked).cloned().collect(),
+            next: (until < lines.len()).then(|| until.to_string()),
+        })
     }
 }
 
