@@ -13,7 +13,7 @@ use crate::{
     token_args::Token,
 };
 #[cfg(feature = "operator")]
-use crate::{ca_args::Ca, completions_command::Completions, man_command::Manual};
+use crate::{audit_args::Audit, ca_args::Ca, completions_command::Completions, man_command::Manual};
 
 /// Proves that this machine holds its group's pool, or an ssh key, and receives what policy allows.
 ///
@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Doctor(Doctor),
     #[cfg(feature = "operator")]
     Ca(Ca),
+    #[cfg(feature = "operator")]
+    Audit(Box<Audit>),
     #[cfg(feature = "operator")]
     Completions(Completions),
     #[cfg(feature = "operator")]

@@ -20,7 +20,7 @@ use crate::{
     token_commands,
 };
 #[cfg(feature = "operator")]
-use crate::{ca_commands, completions_command, man_command};
+use crate::{audit_command, ca_commands, completions_command, man_command};
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Error> {
     let done = match args.command {
@@ -39,6 +39,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Error> {
         Command::Doctor(doctor) => return doctor_command::run(doctor).await.map(ExitCode::from),
         #[cfg(feature = "operator")]
         Command::Ca(ca) => ca_commands::run(ca.command).await,
+        #[cfg(feature = "operator")]
+        Command::Audit(audit) => audit_command::run(*audit).await,
         #[cfg(feature = "operator")]
         Command::Completions(completions) => completions_command::completions(&completions),
         #[cfg(feature = "operator")]

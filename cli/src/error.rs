@@ -184,6 +184,10 @@ pub enum Error {
     #[cfg(feature = "operator")]
     #[error(transparent)]
     Ca(#[from] crate::CaError),
+    /// The audit log was not read.
+    #[cfg(feature = "operator")]
+    #[error(transparent)]
+    Audit(#[from] crate::audit::AuditError),
     /// What says what a container needs is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -274,6 +278,8 @@ impl Error {
             Self::Supervise(error) => error.hint(),
             #[cfg(feature = "operator")]
             Self::Ca(error) => error.hint(),
+            #[cfg(feature = "operator")]
+            Self::Audit(error) => error.hint(),
             Self::Http(_) => "check that this system has CA certificates; SSL_CERT_FILE names a bundle".into(),
         }
     }
@@ -301,6 +307,8 @@ impl Error {
             Self::Supervise(error) => error.exit_code(),
             #[cfg(feature = "operator")]
             Self::Ca(error) => error.exit_code(),
+            #[cfg(feature = "operator")]
+            Self::Audit(error) => error.exit_code(),
             Self::Refused { .. } => 4,
             Self::Denied { code: DenialCode::Denied, .. } => 5,
             Self::Denied { code: DenialCode::NotFound, .. } => 6,

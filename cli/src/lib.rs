@@ -18,6 +18,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod agent;
+#[cfg(feature = "operator")]
+pub mod audit;
 mod bearer_token;
 mod broker_url;
 #[cfg(feature = "operator")]

@@ -6,6 +6,10 @@ mod agent_args;
 mod agent_command;
 mod args;
 #[cfg(feature = "operator")]
+mod audit_args;
+#[cfg(feature = "operator")]
+mod audit_command;
+#[cfg(feature = "operator")]
 mod ca_args;
 #[cfg(feature = "operator")]
 mod ca_commands;

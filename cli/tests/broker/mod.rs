@@ -37,6 +37,7 @@ use tokio::sync::oneshot;
 use web::Caller;
 
 pub use devices::Devices;
+pub use outside::AUDIT_LOG;
 pub use roles::Roles;
 
 const KEY_SECRET: &str = "countersign/server-key";

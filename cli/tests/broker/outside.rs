@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{
@@ -20,13 +21,32 @@ use issue::issue;
 use issuer::Issuer;
 use pki::Certificate;
 use ports::{
-    SystemClock,
+    Clock as _, SystemClock,
     memory::{MemoryLedger, MemoryObjects, MemorySecrets},
 };
 use protocol::SystemRandom;
 use serde_json::{Value, json};
 
 use super::json as answer;
+
+/// A log with audit events, of which callers wrote parts: colours, a formula, a line that is cut.
+pub const AUDIT_LOG: &str = concat!(
+    "START RequestId: request-1 Version: $LATEST\n",
+    r#"{"timestamp":"2026-01-02T03:04:05.000001Z","level":"INFO","action":"exchange","outcome":"granted","request_id":"request-1","source_ip":"192.0.2.7","group":"web","jti":"AAAAAAAAAAAAAAAAAAAAAA","wire":"v2","wants":"secret:app/db","policies":"base.cedar:policy0","target":"audit"}"#,
+    "\n",
+    r#"{"timestamp":"2026-01-02T03:04:06Z","level":"WARN","message":"the audit log is slow","target":"exchange"}"#,
+    "\n",
+    r#"{"timestamp":"2026-01-02T03:04:07.25Z","level":"INFO","action":"exchange","outcome":"denied","reason":"policy","request_id":"request-2","source_ip":"192.0.2.8","group":"web","wants":"secret:ops/root","target":"audit"}"#,
+    "\n",
+    r#"{"timestamp":"2026-01-02T03:04:08Z","level":"INFO","action":"enroll:challenge","outcome":"refused","reason":"rate","request_id":"request-3","source_ip":"2001:db8::1","subject":"\u001b]0;owned\u0007alice","channel":"sms","target":"audit"}"#,
+    "\n",
+    r#"{"timestamp":"2026-01-02T03:04:09.5Z","level":"INFO","action":"enroll:token","outcome":"refused","reason":"wrong_code","request_id":"request-4","source_ip":"2001:db8::2","subject":"+391234567890","target":"audit"}"#,
+    "\n",
+    r#"{"timestamp":"2026-01-02T03:04:10Z","level":"INFO","action":"token","outcome":"refused","reason":"unknown_key","request_id":"request-5","source_ip":"198.51.100.3","subject":"SHA256:x","target":"audit"}"#,
+    "\n",
+    r#"{"timestamp":"2026-01-02T03:04:11Z","level":"INFO","action":"exch"#,
+    "\n",
+);
 
 /// The access key that AWS knows here.
 const ACCESS_KEY: &str = "AKIAEXAMPLE";
@@ -124,7 +144,7 @@ fn certificates() -> Router {
         .route("/registrationcode", get(async || Json(json!({ "registrationCode": "0123456789abcdef" }))))
         .route("/cacertificate", post(register_ca))
         .route("/cacertificate/{id}", get(describe_ca))
-        .route("/", post(parameter))
+        .route("/", post(called))
         .with_state(Arc::<Cas>::default())
 }
 
@@ -145,12 +165,36 @@ async fn register_ca(State(cas): State<Arc<Cas>>, Json(order): Json<Value>) -> R
     answer(200, &json!({ "certificateId": id }))
 }
 
-async fn parameter(State(cas): State<Arc<Cas>>, headers: HeaderMap, body: Bytes) -> Response {
+/// What AWS names in a header, not in a path.
+async fn called(cas: State<Arc<Cas>>, headers: HeaderMap, body: Bytes) -> Response {
     let order: Value = serde_json::from_slice(&body).unwrap();
+    match headers["x-amz-target"].to_str().unwrap() {
+        "Logs_20140328.FilterLogEvents" => log_events(&order),
+        call => parameter(&cas, call, &order),
+    }
+}
+
+/// The log of the function `countersign-token`, page by page.
+fn log_events(order: &Value) -> Response {
+    if order["logGroupName"] != "/aws/lambda/countersign-token" {
+        return refusal(400, "ResourceNotFoundException", "no such log group");
+    }
+    let event = |line: &str| {
+        let now = SystemClock.now();
+        let time = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + now - Duration::from_secs(90));
+        let line = line.replace("2026-01-02T03:04:10Z", &time.to_string());
+        json!({ "timestamp": u64::try_from(now.as_millis()).unwrap(), "message": line })
+    };
+    let page: usize = order["nextToken"].as_str().map_or(0, |token| token.parse().unwrap());
+    let line = AUDIT_LOG.lines().nth(page);
+    answer(200, &json!({ "events": line.map(event).as_slice(), "nextToken": line.map(|_| (page + 1).to_string()) }))
+}
+
+fn parameter(cas: &Cas, call: &str, order: &Value) -> Response {
     let name = order["Name"].as_str().unwrap().to_owned();
     let mut parameters = cas.parameters.lock().unwrap();
     let found = parameters.get(&name).cloned();
-    match (headers["x-amz-target"].to_str().unwrap(), found) {
+    match (call, found) {
         ("AmazonSSM.PutParameter", None) => {
             parameters.insert(name, order["Value"].clone());
             answer(200, &json!({ "Version": 1 }))
