@@ -35,7 +35,7 @@ use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 #[command(verbatim_doc_comment)]
 pub(crate) struct Audit {
     /// A file of log lines in place of CloudWatch Logs; - is standard input.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["stack", "function"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "function")]
     pub(crate) file: Option<PathBuf>,
     /// The deployment's stack.
     #[arg(long, env = "COUNTERSIGN_STACK", default_value = "countersign")]
