@@ -118,7 +118,10 @@ mod tests {
 
     #[test]
     fn a_time_is_a_span_before_now_or_in_rfc_3339() {
-        let ago = |text: &str| (OffsetDateTime::now_utc() - time(text).unwrap()).whole_seconds();
+        let ago = |text: &str| {
+            let time = time(text).unwrap();
+            (OffsetDateTime::now_utc() - time).whole_seconds()
+        };
         assert!((3_600..3_610).contains(&ago("1h")) && (90..100).contains(&ago("1m 30s")));
         assert_eq!(time("2026-01-02T03:04:05+02:00").unwrap(), time("2026-01-02T01:04:05Z").unwrap());
         for bad in ["", "yesterday", "2026-01-02", "2026-01-02 03:04", "-1h", "2026-13-02T03:04:05Z"] {

@@ -144,7 +144,7 @@ fn furnish(folder: &Path, broker: &Broker) {
     let fields = SubjectFields { common_name: Some("lamp-2".into()), ..SubjectFields::default() };
     let csr = DeviceKey::generate(KeyKind::EcdsaP256).unwrap().csr(&Subject::new(&fields).unwrap()).unwrap();
     fs::write(folder.join("lamp-2.csr"), csr.to_pem()).unwrap();
-    fs::write(folder.join("audit.jsonl"), broker::AUDIT_LOG).unwrap();
+    fs::write(folder.join("audit.jsonl"), Broker::AUDIT_LOG).unwrap();
     let task = RegistrationTask {
         id: "0b4a7d6e".into(),
         status: "Completed".into(),

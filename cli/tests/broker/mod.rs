@@ -37,7 +37,6 @@ use tokio::sync::oneshot;
 use web::Caller;
 
 pub use devices::Devices;
-pub use outside::AUDIT_LOG;
 pub use roles::Roles;
 
 const KEY_SECRET: &str = "countersign/server-key";
@@ -122,6 +121,9 @@ impl Answer {
 }
 
 impl Broker {
+    /// A log with audit events, of which callers wrote parts: a title for a terminal, a formula; and a line that is cut.
+    pub const AUDIT_LOG: &str = outside::AUDIT_LOG;
+
     /// A broker on a free port.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

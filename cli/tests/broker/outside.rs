@@ -29,8 +29,7 @@ use serde_json::{Value, json};
 
 use super::json as answer;
 
-/// A log with audit events, of which callers wrote parts: colours, a formula, a line that is cut.
-pub const AUDIT_LOG: &str = concat!(
+pub(super) const AUDIT_LOG: &str = concat!(
     "START RequestId: request-1 Version: $LATEST\n",
     r#"{"timestamp":"2026-01-02T03:04:05.000001Z","level":"INFO","action":"exchange","outcome":"granted","request_id":"request-1","source_ip":"192.0.2.7","group":"web","jti":"AAAAAAAAAAAAAAAAAAAAAA","wire":"v2","wants":"secret:app/db","policies":"base.cedar:policy0","target":"audit"}"#,
     "\n",
