@@ -288,6 +288,7 @@ fn exchange_router(objects: &MemoryObjects, secrets: &MemorySecrets, roles: &Rol
         secret_arns: "arn:aws:secretsmanager:eu-west-1:123456789012:secret:".into(),
         key_secret: KEY_SECRET.into(),
         tokens: tokens(),
+        step: step::RegistrarConfig { secrets: "countersign/step-ca".into(), audit_days: 1 },
         roles: BTreeMap::from([("deploy".into(), deploy)]),
         audit_days: 1,
         deadline: Duration::from_secs(10),

@@ -1,6 +1,8 @@
+use std::iter;
+
 use policy::{Access, Action, Circumstances, Decision, Policies, Principal, TokenDenied, TokenOptions};
 use ports::{Ledger, Row, SpendError};
-use protocol::{Denial, DenialCode, Group, VerifiedExchange, Want};
+use protocol::{AltName, Denial, DenialCode, Group, VerifiedExchange, Want};
 
 /// A verified exchange all of whose wants policy allows. [`authorize`] alone makes one.
 pub(crate) struct Authorized {
@@ -33,7 +35,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) keep_days: u64,
 }
 
-/// Asks policy about every want; the first one that it does not allow denies the exchange.
+/// Asks policy about every want, and of a certificate about every name; the first one that it does not allow denies the exchange.
 pub(crate) fn authorize(
     exchange: VerifiedExchange,
     policies: &Policies,
@@ -45,19 +47,25 @@ pub(crate) fn authorize(
     let mut allowing = Vec::new();
     let mut token = None;
     for (want, wanted) in exchange.wants().iter().enumerate() {
-        let access = |action| Access { principal, action, circumstances };
-        let decide = |action| match policies.decide(access(action)) {
+        let decide = |action: Action<'_>| match policies.decide(Access { principal, action, circumstances }) {
             Decision::Allow(reasons) => Ok(reasons),
             Decision::Deny => Err(TokenDenied::Policy.code()),
         };
         let allowed = match wanted {
             Want::Secret { id, .. } => decide(Action::ReadSecret(id)),
             Want::Aws { role, .. } => decide(Action::AssumeRole(role)),
-            Want::EnrollmentToken { .. } => Err(TokenDenied::Policy.code()),
+            Want::EnrollmentToken { subject, sans, .. } => {
+                let names = iter::once(subject.to_string()).chain(sans.iter().map(AltName::to_text));
+                let decide = |name: String| {
+                    let subject = subject.as_str();
+                    decide(Action::EnrollCertificate { name: &name, subject, channel: None })
+                };
+                names.map(decide).collect::<Result<Vec<_>, _>>().map(|reasons| reasons.concat())
+            }
             // There is one at most: no two wants are alike.
             Want::AccessToken {} => {
                 let action = Action::IssueToken { subject: &subject, user_present: false, user_verified: false };
-                match policies.decide_token(access(action), default_token_seconds) {
+                match policies.decide_token(Access { principal, action, circumstances }, default_token_seconds) {
                     Ok((reasons, options)) => {
                         token = Some(options);
                         Ok(reasons)
@@ -130,7 +138,10 @@ pub(crate) fn describe(wants: &[Want]) -> String {
         }
         Want::Aws { role, .. } => format!("aws:{role}"),
         Want::AccessToken {} => "access_token".to_owned(),
-        Want::EnrollmentToken { subject, .. } => format!("enrollment_token:{subject}"),
+        // No name holds a bracket.
+        Want::EnrollmentToken { subject, sans, .. } => {
+            format!("enrollment_token:{subject}{}", sans.iter().map(|name| format!("[{name}]")).collect::<String>())
+        }
     };
     wants.iter().map(describe).collect::<Vec<_>>().join(" ")
 }

@@ -6,6 +6,7 @@ use ports::{AssumeRole, Cached, Clock, Fault, Generations, KeySource, Ledger, Li
 use protocol::{
     Expected, Group, KeyId, OpenedRequest, Pool, Refusal, SealedRequest, ServerKey, V1Request, VerifiedExchange,
 };
+use step::Registrar;
 
 use crate::{
     Config,
@@ -17,9 +18,9 @@ const PREFETCHED_GROUPS: usize = 8;
 
 /// Which adapters a broker runs on.
 pub trait Ports: Send + Sync + 'static {
-    /// Manifests, pools, policies, and the issuer's public keys.
+    /// Manifests, pools, policies, the issuer's public keys, and which step-ca there is.
     type Objects: ReadObject + ListObjects + Clone;
-    /// Server keys, the issuer's private keys, and what clients ask for.
+    /// Server keys, the issuer's private keys, that of a step-ca's provisioner, and what clients ask for.
     type Secrets: ReadSecret + Clone;
     /// Spent request ids, and issued tokens.
     type Ledger: Ledger;
@@ -31,9 +32,9 @@ pub trait Ports: Send + Sync + 'static {
 
 /// The adapters themselves.
 pub struct Adapters<P: Ports> {
-    /// Manifests, pools, policies, and the issuer's public keys.
+    /// Manifests, pools, policies, the issuer's public keys, and which step-ca there is.
     pub objects: P::Objects,
-    /// Server keys, the issuer's private keys, and what clients ask for.
+    /// Server keys, the issuer's private keys, that of a step-ca's provisioner, and what clients ask for.
     pub secrets: P::Secrets,
     /// Spent request ids, and issued tokens.
     pub ledger: P::Ledger,
@@ -49,6 +50,7 @@ pub struct Broker<P: Ports> {
     pub(crate) adapters: Adapters<P>,
     pub(crate) policies: Cached<PolicySource<P::Objects>>,
     pub(crate) issuer: Issuer<P::Objects, P::Secrets>,
+    pub(crate) registrar: Registrar<P::Objects, P::Secrets>,
     keys: Cached<KeySource<P::Secrets, ServerKey>>,
     groups: BTreeMap<Group, Cached<MaterialSource<P::Objects>>>,
 }
@@ -83,6 +85,7 @@ impl<P: Ports> Broker<P> {
         Self {
             policies: Cached::new(PolicySource::new(adapters.objects.clone(), "policies/".into(), reserved)),
             issuer: Issuer::new(config.tokens.clone(), adapters.objects.clone(), adapters.secrets.clone()),
+            registrar: Registrar::new(config.step.clone(), adapters.objects.clone(), adapters.secrets.clone()),
             keys: Cached::new(KeySource::new(adapters.secrets.clone(), config.key_secret.clone())),
             groups: config.groups.iter().map(|group| (group.clone(), material(group))).collect(),
             config,
@@ -99,6 +102,8 @@ impl<P: Ports> Broker<P> {
         loads.spawn(async move { broker.policies.get(&broker.adapters.clock).await.map(|_| ()) });
         let broker = Arc::clone(self);
         loads.spawn(async move { broker.issuer.prefetch(&broker.adapters.clock).await });
+        let broker = Arc::clone(self);
+        loads.spawn(async move { broker.registrar.prefetch(&broker.adapters.clock).await });
         let groups: Vec<Group> = self.groups.keys().take(PREFETCHED_GROUPS).cloned().collect();
         for group in groups {
             let broker = Arc::clone(self);

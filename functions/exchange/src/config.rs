@@ -19,6 +19,8 @@ pub struct Config {
     pub key_secret: String,
     /// What it decides of access tokens.
     pub tokens: issuer::Config,
+    /// What it decides of the one-time tokens of a step-ca.
+    pub step: step::RegistrarConfig,
     /// `ROLES`: a JSON object of role aliases.
     pub roles: BTreeMap<String, RoleAlias>,
     /// `AUDIT_DAYS`: how long a row of the ledger is kept.
@@ -75,6 +77,7 @@ impl Config {
             secret_arns: settings.optional("SECRET_ARNS").unwrap_or_default(),
             key_secret,
             tokens: issuer::Config::read(settings)?,
+            step: step::RegistrarConfig::read(settings)?,
             roles,
             audit_days: settings.parsed("AUDIT_DAYS")?,
             v1_refusal_grid: Duration::from_millis(100),
@@ -103,6 +106,7 @@ mod tests {
             ("TOKEN_SECONDS", "3600"),
             ("MAX_TOKEN_SECONDS", "604800"),
             ("AUDIT_DAYS", "400"),
+            ("STEP_SECRETS", "countersign/step-ca"),
         ];
         Config::read(Settings::new(&|name| {
             if name == change.0 {
@@ -142,6 +146,7 @@ mod tests {
             ("TOKEN_SECONDS", "604801"),
             ("MAX_TOKEN_SECONDS", "-1"),
             ("MAX_TOKEN_SECONDS", "0"),
+            ("STEP_SECRETS", ""),
         ] {
             assert_eq!(read((name, value)).unwrap_err().0, name, "{value}");
         }

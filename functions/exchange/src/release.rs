@@ -2,11 +2,13 @@ use std::net::IpAddr;
 
 use futures_util::future::try_join_all;
 use issuer::{Issued, Order};
+use policy::TokenOptions;
 use ports::{AssumeRole, Fault, ReadSecret, RoleSession, VersionSelector};
 use protocol::{
     AccessToken, Answer, AwsCredentials, Denial, DenialCode, Grant, SecretGrant, SystemRandom, TokenType,
     VerifiedExchange, Want,
 };
+use step::{OttOrder, Purpose};
 use web::Caller;
 
 use crate::{
@@ -26,21 +28,27 @@ pub(crate) enum Unreleased {
     Fault(Fault),
 }
 
+/// What the parts of one release share.
+struct Release<'a> {
+    /// Whom tokens speak for: the group, as in its access tokens.
+    holder: &'a str,
+    /// The policies that allow it.
+    policies: &'a str,
+    /// What role sessions are called.
+    session_name: &'a str,
+    /// What an access token gets by policy, where one is wanted.
+    token: Option<TokenOptions>,
+    caller: &'a Caller,
+}
+
 /// Fetches everything that the exchange wants, all at once, and encrypts it for the caller: a compact JWE. One want that
 /// cannot be had releases nothing.
 pub(crate) async fn release<P: Ports>(broker: &Broker<P>, spent: Spent, caller: &Caller) -> Result<String, Unreleased> {
     let (exchange, policies, token) = spent.into_parts();
-    let subject = subject(exchange.group());
-    let token = token.map(|token| Order {
-        subject: &subject,
-        network: token.network,
-        scope: token.scope,
-        seconds: token.seconds,
-        policies: &policies,
-        source_ip: Some(caller.source_ip),
-        request_id: &caller.request_id,
-    });
-    match fetch(broker, &exchange, token, caller.source_ip).await {
+    let holder = subject(exchange.group());
+    let session_name = format!("{}@{}", exchange.group(), exchange.request_id());
+    let release = Release { holder: &holder, policies: &policies, session_name: &session_name, token, caller };
+    match fetch(broker, &exchange, &release).await {
         Ok(answer) => Ok(exchange.seal(&answer, &SystemRandom)),
         Err((want, Fault::Missing)) => {
             let denial = Denial { code: DenialCode::NotFound, want };
@@ -54,14 +62,13 @@ pub(crate) async fn release<P: Ports>(broker: &Broker<P>, spent: Spent, caller: 
 async fn fetch<P: Ports>(
     broker: &Broker<P>,
     exchange: &VerifiedExchange,
-    token: Option<Order<'_>>,
-    source_ip: IpAddr,
+    release: &Release<'_>,
 ) -> Result<Answer, (usize, Fault)> {
-    let session_name = format!("{}@{}", exchange.group(), exchange.request_id());
-    let fetches = exchange.wants().iter().enumerate().map(|(index, want)| {
-        let (session_name, token) = (session_name.clone(), token.clone());
-        async move { grant(broker, want, session_name, token, source_ip).await.map_err(|fault| (index, fault)) }
-    });
+    let fetches = exchange
+        .wants()
+        .iter()
+        .enumerate()
+        .map(async |(index, want)| grant(broker, want, release).await.map_err(|fault| (index, fault)));
     let granted = try_join_all(fetches).await?;
     let ends = granted.iter().filter_map(|grant| match grant {
         Grant::Aws(credentials) => Some(credentials.expires_at),
@@ -72,17 +79,13 @@ async fn fetch<P: Ports>(
     Ok(Answer { expires_at: ends.min(), granted })
 }
 
-async fn grant<P: Ports>(
-    broker: &Broker<P>,
-    want: &Want,
-    session_name: String,
-    token: Option<Order<'_>>,
-    source_ip: IpAddr,
-) -> Result<Grant, Fault> {
+async fn grant<P: Ports>(broker: &Broker<P>, want: &Want, release: &Release<'_>) -> Result<Grant, Fault> {
+    let &Release { holder, policies, session_name, caller, .. } = release;
+    let Adapters { secrets, ledger, roles, clock, .. } = &broker.adapters;
     match want {
         Want::Secret { id, version_id, version_stage } => {
             let selector = VersionSelector { id: version_id.as_deref(), stage: version_stage.as_deref() };
-            let version = broker.adapters.secrets.read(id, selector).await?;
+            let version = secrets.read(id, selector).await?;
             Ok(Grant::Secret(SecretGrant {
                 id: id.clone(),
                 version_id: version.version_id,
@@ -92,8 +95,8 @@ async fn grant<P: Ports>(
         }
         Want::Aws { role, seconds } => {
             let alias = broker.config.roles.get(role).ok_or(Fault::Missing)?;
-            let session = session(alias, *seconds, session_name, source_ip);
-            let credentials = broker.adapters.roles.assume(&session).await?;
+            let session = session(alias, *seconds, session_name.to_owned(), caller.source_ip);
+            let credentials = roles.assume(&session).await?;
             Ok(Grant::Aws(AwsCredentials {
                 role: role.clone(),
                 access_key_id: credentials.access_key_id,
@@ -102,10 +105,19 @@ async fn grant<P: Ports>(
                 expires_at: credentials.expires_at,
             }))
         }
-        Want::EnrollmentToken { .. } => Err(Fault::Missing),
+        Want::EnrollmentToken { subject, sans, csr_sha256 } => {
+            let purpose = Purpose::Sign { subject, sans, csr: csr_sha256.as_ref() };
+            let Caller { source_ip, request_id } = caller;
+            let order = OttOrder { purpose, holder, policies, source_ip: *source_ip, request_id };
+            let issued = broker.registrar.issue(order, ledger, clock, &SystemRandom).await?;
+            Ok(Grant::EnrollmentToken(issued.token))
+        }
         Want::AccessToken {} => {
-            let token = token.ok_or(Fault::Unusable("a token that policy was not asked about"))?;
-            let Adapters { ledger, clock, .. } = &broker.adapters;
+            let TokenOptions { network, scope, seconds } =
+                release.token.clone().ok_or(Fault::Unusable("a token that policy was not asked about"))?;
+            let Caller { source_ip, request_id } = caller;
+            let source_ip = Some(*source_ip);
+            let token = Order { subject: holder, network, scope, seconds, policies, source_ip, request_id };
             let Issued { token, claims } = broker.issuer.issue(token, ledger, clock, &SystemRandom).await?;
             let expires_at = claims.expires_at;
             Ok(Grant::AccessToken(AccessToken { access_token: token, token_type: TokenType::Bearer, expires_at }))
