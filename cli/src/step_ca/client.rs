@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use http::{MAX_TRIES, pause, settled};
-use pki::{Certificate, Csr};
+use pki::{Certificate, NamedRequest};
 use protocol::Secret;
 use reqwest::{
     Client, ClientBuilder, Method, RequestBuilder,
@@ -17,7 +17,9 @@ use url::Url;
 use crate::{
     Error,
     send::{NoReply, Reply, receive},
-    step_ca::{Asked, CaSaid, Expected, Identity, Issued, ListedProvisioner, ReasonCode, StepCaError, issued::Answer},
+    step_ca::{
+        Asked, CaSaid, Expected, Identity, Issued, ListedProvisioner, Names, ReasonCode, StepCaError, issued::Answer,
+    },
     tls_error::tls_error,
 };
 
@@ -71,7 +73,7 @@ struct SignRequest<'a> {
     csr: String,
     ott: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    not_after: Option<&'a str>,
+    not_after: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -118,7 +120,7 @@ impl StepCa {
         }
         let RootAnswer { ca } = answer(&reply)?;
         let root = Certificate::from_pem(&ca).map_err(|_| StepCaError::WrongRoot)?;
-        if root.id().as_str() == fingerprint.to_string() { Ok(root) } else { Err(StepCaError::WrongRoot.into()) }
+        if fingerprint.is_of(root.der()) { Ok(root) } else { Err(StepCaError::WrongRoot.into()) }
     }
 
     /// The CA at this url, which has this root.
@@ -139,29 +141,29 @@ impl StepCa {
         &self.root
     }
 
-    /// Obtains a certificate for a one-time token, until `not_after`: a time (RFC 3339), or a duration as Go writes it; the CA's
-    /// choice without it.
+    /// Obtains a certificate for a one-time token, for this long; for as long as the CA likes where nothing is said.
     ///
     /// # Errors
     /// [`StepCaError::Unknown`] where the token may be used up; [`StepCaError::Unusable`] where the certificate is not what was asked
     /// for; what the CA refuses it with.
     pub async fn sign(
         &self,
-        csr: &Csr,
+        csr: &NamedRequest,
         token: &Secret<String>,
-        not_after: Option<&str>,
-        now: u64,
+        lifetime: Option<Duration>,
+        expected: &Expected<'_>,
     ) -> Result<Issued, Error> {
         let client = self.client(None)?;
+        // As Go writes a duration.
+        let not_after = lifetime.map(|lifetime| format!("{}s", lifetime.as_secs()));
         let body = SignRequest { csr: csr.to_pem(), ott: token.expose(), not_after };
         let url = route(&self.url, "1.0/sign")?;
         let make = || post(&client, &url, &body);
         let reply = ask(Repeat::Once(Asked::Certificate), self.timeout, make).await?;
-        let expected = Expected { public_key: csr.public_key(), root: &self.root, now };
-        Issued::verify(answer::<Answer>(&reply)?.certificates()?, &expected)
+        Issued::verify(answer::<Answer>(&reply)?.certificates()?, &self.root, expected)
     }
 
-    /// Renews a certificate, which stays this key's.
+    /// Renews a certificate, which stays this key's, and these names'.
     ///
     /// # Errors
     /// [`StepCaError::Refused`] where it is revoked, [`StepCaError::CertificateRefused`] where it has ended; [`StepCaError::Unusable`]
@@ -170,9 +172,9 @@ impl StepCa {
         let client = self.client(Some(identity))?;
         let url = route(&self.url, "1.0/renew")?;
         let reply = ask(Repeat::Always, self.timeout, || client.post(url.clone()).header(ACCEPT, JSON)).await?;
-        let public_key = identity.certificate().public_key().map_err(StepCaError::Identity)?;
-        let expected = Expected { public_key: &public_key, root: &self.root, now };
-        Issued::verify(answer::<Answer>(&reply)?.certificates()?, &expected)
+        let public_key = identity.public_key();
+        let expected = Expected { public_key: &public_key, names: Names::Of(identity.certificate()), now };
+        Issued::verify(answer::<Answer>(&reply)?.certificates()?, &self.root, &expected)
     }
 
     /// Revokes a certificate, by its serial number: it is not renewed again. Whoever has it can use it until it ends.

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use pki::{Certificate, DeviceKey, PkiError};
+use pki::{Certificate, DeviceKey, PkiError, PublicKey};
 use protocol::Secret;
 
 use crate::{Error, step_ca::StepCaError};
@@ -36,6 +36,12 @@ impl Identity {
     #[must_use]
     pub fn chain(&self) -> &[Certificate] {
         &self.chain
+    }
+
+    /// The public half of the key.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        self.key.public_key()
     }
 
     pub(super) fn to_tls(&self) -> Result<reqwest::Identity, Error> {

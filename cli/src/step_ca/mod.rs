@@ -5,6 +5,8 @@
 
 mod client;
 mod error;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod identity;
 mod issued;
 mod listed_provisioner;
@@ -13,6 +15,6 @@ mod reason_code;
 pub use client::{Revoker, StepCa};
 pub use error::{Asked, CaSaid, StepCaError};
 pub use identity::Identity;
-pub use issued::{Expected, Issued};
+pub use issued::{Expected, Issued, Names};
 pub use listed_provisioner::ListedProvisioner;
 pub use reason_code::{InvalidReasonCode, ReasonCode};
