@@ -41,9 +41,9 @@ pub enum KeyError {
     /// The leaf's key may not sign, or not for clients.
     #[error("certificate is not one that signs tokens")]
     UnfitCertificate,
-    /// The intermediate has ended, or has not begun.
-    #[error("intermediate is not valid now")]
-    IssuerEnded,
+    /// The cryptographic library failed.
+    #[error("cryptographic library failed")]
+    Cryptography,
     /// A certificate or its key.
     #[error(transparent)]
     Pki(#[from] PkiError),

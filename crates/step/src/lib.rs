@@ -10,13 +10,17 @@
 
 mod ca;
 mod ca_url;
+mod claims;
 mod error;
+mod jwe;
 mod jwk_key;
 mod provisioner;
 mod provisioner_key;
 mod registrar;
 mod root_fingerprint;
+mod secret_json;
 mod serial;
+mod sources;
 pub mod x5c;
 mod x5c_key;
 
@@ -33,3 +37,6 @@ pub use x5c_key::X5cKey;
 
 /// How long a one-time token lives, in seconds.
 pub const OTT_SECONDS: u64 = 300;
+
+/// The largest text of a key that is read, in bytes. A chain of RSA certificates of 4096 bits with its key has 8 KiB.
+const MAX_KEY_BYTES: usize = 32 * 1024;

@@ -49,4 +49,22 @@ impl ProvisionerKey {
             Self::X5c(_) => ProvisionerKind::X5c,
         }
     }
+
+    /// What the ledger and the audit name it by: the `kid` of a JWK, the serial number in hex of an X5C's leaf.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match self {
+            Self::Jwk(key) => key.kid().to_owned(),
+            Self::X5c(key) => key.leaf().serial(),
+        }
+    }
+
+    /// Whether a CA takes its tokens at a time, in Unix seconds.
+    #[must_use]
+    pub fn signs_at(&self, now: u64) -> bool {
+        match self {
+            Self::Jwk(_) => true,
+            Self::X5c(key) => key.is_valid_at(now),
+        }
+    }
 }

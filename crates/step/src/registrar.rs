@@ -1,9 +1,13 @@
 use std::{net::IpAddr, sync::Arc};
 
-use ports::{Clock, ConfigError, Fault, Ledger, ReadObject, ReadSecret, Settings};
+use ports::{Cached, Clock, ConfigError, Fault, Ledger, ReadObject, ReadSecret, Row, Settings, SpendError};
 use protocol::{AltName, CsrDigest, EnrollmentToken, Random, SubjectName};
 
-use crate::{Ca, SerialNumber};
+use crate::{
+    Ca, ProvisionerKey, ProvisionerKind, SerialNumber,
+    claims::Claims,
+    sources::{CaSource, KeySource},
+};
 
 /// What a deployment decides of its one-time tokens.
 #[derive(Clone, Debug)]
@@ -26,9 +30,10 @@ impl RegistrarConfig {
 
 /// What signs one-time tokens: the CA as the operator wrote it down, its provisioner's key, and a record of every token.
 pub struct Registrar<O: ReadObject, S: ReadSecret> {
-    config: RegistrarConfig,
-    objects: O,
-    secrets: S,
+    audit_days: u64,
+    ca: Cached<CaSource<O>>,
+    jwk: Cached<KeySource<S>>,
+    x5c: Cached<KeySource<S>>,
 }
 
 /// A token that is wanted, and that somebody may have: policy was asked.
@@ -76,29 +81,35 @@ pub struct IssuedOtt {
 
 impl<O: ReadObject, S: ReadSecret> Registrar<O, S> {
     /// A registrar with empty caches.
-    pub const fn new(config: RegistrarConfig, objects: O, secrets: S) -> Self {
-        Self { config, objects, secrets }
+    pub fn new(config: RegistrarConfig, objects: O, secrets: S) -> Self {
+        let RegistrarConfig { secrets: prefix, audit_days } = config;
+        let secrets = Arc::new(secrets);
+        let key = |kind| {
+            let name = format!("{prefix}/{}", ProvisionerKey::secret_name(kind));
+            Cached::new(KeySource { secrets: Arc::clone(&secrets), kind, name })
+        };
+        let (jwk, x5c) = (key(ProvisionerKind::Jwk), key(ProvisionerKind::X5c));
+        Self { audit_days, ca: Cached::new(CaSource(objects)), jwk, x5c }
     }
 
-    /// Fills the caches. That there is no CA is no error: nobody is enrolled then.
+    /// Fills the caches. That there is no CA, or no key yet, is no error: nobody is enrolled then.
     ///
     /// # Errors
     /// What failed first.
     pub async fn prefetch(&self, clock: &impl Clock) -> Result<(), Fault> {
-        match self.ca(clock).await {
-            Err(Fault::Missing) => Ok(()),
-            other => other.map(|_| ()),
-        }
+        let Some(ca) = self.ca.get(clock).await?.ca.clone() else { return Ok(()) };
+        self.keys(ca.provisioner.kind).get(clock).await.map(|_| ())
     }
 
     /// The CA.
     ///
     /// # Errors
     /// [`Fault::Missing`] where the operator named none; where it cannot be read.
-    #[expect(clippy::unused_async, reason = "not written yet")]
-    pub async fn ca(&self, _clock: &impl Clock) -> Result<Arc<Ca>, Fault> {
-        let _ = (&self.config, &self.objects, &self.secrets);
-        Err(Fault::Missing)
+    pub async fn ca(&self, clock: &impl Clock) -> Result<Arc<Ca>, Fault> {
+        if let Some(ca) = &self.ca.get(clock).await?.ca {
+            return Ok(Arc::clone(ca));
+        }
+        self.ca.refresh(clock).await?.ca.clone().ok_or(Fault::Missing)
     }
 
     /// Signs a token, after the ledger has a record of it: no row, no token. Row and token share the `jti`.
@@ -106,15 +117,81 @@ impl<O: ReadObject, S: ReadSecret> Registrar<O, S> {
     /// Not checked: whether anybody may have it.
     ///
     /// # Errors
-    /// [`Fault::Missing`] where there is no CA, or no key of its provisioner's kind; where key or ledger give no answer.
+    /// [`Fault::Missing`] where there is no CA, or no key of its provisioner's kind; [`Fault::Unusable`] for a key whose certificate
+    /// has ended; where key or ledger give no answer.
     pub async fn issue(
         &self,
-        _order: OttOrder<'_>,
-        _ledger: &impl Ledger,
+        order: OttOrder<'_>,
+        ledger: &impl Ledger,
         clock: &impl Clock,
-        _random: &dyn Random,
+        random: &dyn Random,
     ) -> Result<IssuedOtt, Fault> {
-        self.ca(clock).await?;
-        Err(Fault::Missing)
+        let ca = self.ca(clock).await?;
+        let key = self.key(ca.provisioner.kind, clock).await?;
+        let now = clock.unix_seconds();
+        let claims = Claims::new(&ca, order.purpose, now, random);
+        let (jti, expires_at) = (claims.jti().to_owned(), claims.expires_at());
+        let row = Row {
+            key: format!("ott#{jti}"),
+            ttl: Some(expires_at + self.audit_days * 86_400),
+            record: record(&order, &ca, &key, now, expires_at),
+        };
+        match ledger.spend(row).await {
+            Ok(()) => {}
+            Err(SpendError::Fault(fault)) => return Err(fault),
+            Err(SpendError::AlreadySpent) => return Err(Fault::Unusable("a token's name came twice")),
+        }
+        let token = claims.sign(&key).map_err(|_| Fault::Unusable("the provisioner's key does not sign"))?;
+        Ok(IssuedOtt { token: EnrollmentToken { token, ca: ca.address(), expires_at }, jti })
     }
+
+    /// A key that signs now.
+    async fn key(&self, kind: ProvisionerKind, clock: &impl Clock) -> Result<Arc<ProvisionerKey>, Fault> {
+        let signs = |key: &Arc<ProvisionerKey>| key.signs_at(clock.unix_seconds());
+        if let Some(key) = self.keys(kind).get(clock).await?.key.as_ref().filter(|key| signs(key)) {
+            return Ok(Arc::clone(key));
+        }
+        // It may have come, or been replaced, a moment ago.
+        let key = self.keys(kind).refresh(clock).await?.key.clone().ok_or(Fault::Missing)?;
+        if signs(&key) { Ok(key) } else { Err(Fault::Unusable("the provisioner's certificate is not valid now")) }
+    }
+
+    const fn keys(&self, kind: ProvisionerKind) -> &Cached<KeySource<S>> {
+        match kind {
+            ProvisionerKind::Jwk => &self.jwk,
+            ProvisionerKind::X5c => &self.x5c,
+        }
+    }
+}
+
+/// What the ledger remembers.
+fn record(
+    order: &OttOrder<'_>,
+    ca: &Ca,
+    key: &ProvisionerKey,
+    now: u64,
+    expires_at: u64,
+) -> Vec<(&'static str, String)> {
+    let mut record = match order.purpose {
+        Purpose::Sign { subject, sans, csr } => {
+            let sans: Vec<String> = sans.iter().map(ToString::to_string).collect();
+            let mut record = vec![("purpose", "sign".to_owned()), ("subject", subject.to_string())];
+            record.extend((!sans.is_empty()).then(|| ("sans", sans.join(" "))));
+            record.extend(csr.map(|digest| ("csr_sha256", digest.to_string())));
+            record
+        }
+        Purpose::Revoke { serial } => vec![("purpose", "revoke".to_owned()), ("serial", serial.to_string())],
+    };
+    record.extend([
+        ("holder", order.holder.to_owned()),
+        ("policies", order.policies.to_owned()),
+        ("source_ip", order.source_ip.to_string()),
+        ("request_id", order.request_id.to_owned()),
+        ("ca", ca.url.to_string()),
+        ("provisioner", format!("{}/{}", ca.provisioner.kind, ca.provisioner.name)),
+        ("kid", key.id()),
+        ("issued_at", now.to_string()),
+        ("expires_at", expires_at.to_string()),
+    ]);
+    record
 }
