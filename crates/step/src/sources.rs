@@ -28,6 +28,10 @@ impl<O: ReadObject> Source for CaSource<O> {
                 Ok(Some(KnownCa { ca: Some(Arc::new(ca)), etag: Some(object.etag) }))
             }
             Err(Fault::Missing) => Ok(Some(KnownCa { ca: None, etag: None })),
+            // S3's answer where there is no object and the role may not list it.
+            Err(Fault::Forbidden(_)) if known.is_none_or(|known| known.ca.is_none()) => {
+                Ok(Some(KnownCa { ca: None, etag: None }))
+            }
             Err(fault) => Err(fault),
         }
     }

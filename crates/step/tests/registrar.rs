@@ -186,6 +186,19 @@ async fn a_ca_that_is_taken_away_enrols_nobody_after_a_minute() {
 }
 
 #[tokio::test]
+async fn a_store_that_forbids_to_look_has_no_ca_unless_one_was_known() {
+    let world = World::new();
+    world.objects.switch.set(Failing::Forbidden);
+    world.registrar.prefetch(&world.clock).await.unwrap();
+    assert!(matches!(world.issue().await, Err(Fault::Missing)));
+    let (world, _) = World::with_jwk();
+    world.issue().await.unwrap();
+    world.objects.switch.set(Failing::Forbidden);
+    world.clock.advance(Duration::from_secs(61));
+    world.issue().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_no_ca_and_no_key_is_unusable() {
     let (world, key) = World::with_jwk();
     let (x5c, _, leaf) = World::with_x5c();
