@@ -50,7 +50,7 @@ fn certificate(subject: &str, sans: &[&str]) -> Want {
 }
 
 /// A token for the first of several wants, or the only one.
-fn granted(answer: &Answered, pending: PendingAnswer) -> EnrollmentToken {
+fn granted(answer: &Answered, pending: &PendingAnswer) -> EnrollmentToken {
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     match pending.open(&answer.body).unwrap().granted.swap_remove(0) {
         Grant::EnrollmentToken(token) => token,
@@ -64,7 +64,7 @@ fn claims(token: &EnrollmentToken) -> serde_json::Value {
 }
 
 #[track_caller]
-fn assert_denial(answer: &Answered, pending: PendingAnswer, status: StatusCode, denial: Denial) {
+fn assert_denial(answer: &Answered, pending: &PendingAnswer, status: StatusCode, denial: Denial) {
     assert_eq!(answer.status, status, "{}", answer.body);
     let problem: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(pending.open_denial(problem["detail"].as_str().unwrap()).unwrap(), denial);
@@ -81,7 +81,7 @@ async fn a_group_gets_a_token_for_the_names_that_policy_allows_it() {
     };
     let (body, pending) = world.request(&[want]);
     let answer = world.post(body).await;
-    let token = granted(&answer, pending);
+    let token = granted(&answer, &pending);
     assert_eq!((token.ca.url.as_str(), token.ca.fingerprint.as_str()), ("https://ca.example.com:9000", FINGERPRINT));
     assert_eq!(token.expires_at, NOW + 300);
     let claims = claims(&token);
@@ -96,7 +96,7 @@ async fn a_group_gets_a_token_for_the_names_that_policy_allows_it() {
 async fn what_is_granted_leaves_its_record_and_no_token_in_it() {
     let world = with_a_ca();
     let (body, pending) = world.request(&[certificate("a.web.example.com", &["b.web.example.com", "10.0.0.7"])]);
-    let token = granted(&world.post(body).await, pending);
+    let token = granted(&world.post(body).await, &pending);
     let rows = world.adapters.ledger.rows();
     let [exchange, ott] = &rows[..] else { panic!("the exchange and its token") };
     let record = |name: &str| exchange.record.iter().find(|(key, _)| *key == name).unwrap().1.as_str();
@@ -159,7 +159,7 @@ async fn one_name_that_policy_does_not_allow_denies_it_all() {
         let (body, pending) = world.request(&[secret("app/db"), denied]);
         let answer = world.post(body).await;
         let denial = Denial { code: DenialCode::Denied, want: 1 };
-        assert_denial(&answer, pending, StatusCode::FORBIDDEN, denial);
+        assert_denial(&answer, &pending, StatusCode::FORBIDDEN, denial);
         assert_eq!(world.audited(), ("denied".to_owned(), Some("policy".to_owned())), "{name}");
     }
     assert!(world.adapters.ledger.rows().is_empty(), "nothing was spent");
@@ -172,7 +172,7 @@ async fn without_a_ca_there_is_no_such_thing() {
     let (body, pending) = world.request(&[secret("app/db"), certificate("a.web.example.com", &[])]);
     let answer = world.post(body.clone()).await;
     let denial = Denial { code: DenialCode::NotFound, want: 1 };
-    assert_denial(&answer, pending, StatusCode::NOT_FOUND, denial);
+    assert_denial(&answer, &pending, StatusCode::NOT_FOUND, denial);
     assert_eq!(world.audited(), ("denied".to_owned(), Some("not_found".to_owned())));
     assert_eq!(world.post(body).await.status, StatusCode::UNAUTHORIZED, "the request is spent");
     assert_eq!(world.adapters.ledger.rows().len(), 1, "no token has a row");
@@ -199,7 +199,7 @@ async fn a_ca_without_its_key_or_of_another_form_grants_nothing() {
     );
     let (body, pending) = world.request(&[certificate("a.web.example.com", &[])]);
     let answer = world.post(body).await;
-    assert_denial(&answer, pending, StatusCode::NOT_FOUND, Denial { code: DenialCode::NotFound, want: 0 });
+    assert_denial(&answer, &pending, StatusCode::NOT_FOUND, Denial { code: DenialCode::NotFound, want: 0 });
 
     let world = with_a_ca();
     world.adapters.objects.put(Ca::OBJECT, r#"{"url":"https://ca.example.com"}"#);
@@ -254,5 +254,5 @@ async fn a_new_ca_is_known_within_a_minute() {
     world.adapters.secrets.put("countersign/step-ca/jwk", SecretValue::Text(JwkKey::generate().unwrap().to_json()));
     world.adapters.clock.advance(Duration::from_secs(59));
     let (body, pending) = world.request(&[certificate("a.web.example.com", &[])]);
-    granted(&world.post(body).await, pending);
+    granted(&world.post(body).await, &pending);
 }
