@@ -99,11 +99,14 @@ impl<P: Ports> Broker<P> {
         let broker = Arc::clone(self);
         loads.spawn(async move { broker.keys.get(&broker.adapters.clock).await.map(|_| ()) });
         let broker = Arc::clone(self);
-        loads.spawn(async move { broker.policies.get(&broker.adapters.clock).await.map(|_| ()) });
+        loads.spawn(async move {
+            let policies = broker.policies.get(&broker.adapters.clock).await;
+            // Behind the policies, over their connection: most deployments have no CA.
+            let registrar = broker.registrar.prefetch(&broker.adapters.clock).await;
+            policies.and(registrar)
+        });
         let broker = Arc::clone(self);
         loads.spawn(async move { broker.issuer.prefetch(&broker.adapters.clock).await });
-        let broker = Arc::clone(self);
-        loads.spawn(async move { broker.registrar.prefetch(&broker.adapters.clock).await });
         let groups: Vec<Group> = self.groups.keys().take(PREFETCHED_GROUPS).cloned().collect();
         for group in groups {
             let broker = Arc::clone(self);
