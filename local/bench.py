@@ -130,7 +130,7 @@ threading.Thread(target=server.serve_forever, daemon=True).start()
 port = server.server_port
 settings = {
     "AUDIENCE": "a", "GROUPS": "web", "BUCKET": "b", "KEY_SECRET": "c/k", "AUDIT_DAYS": "1", "LEDGER_TABLE": "t",
-    "TOKEN_KEY_SECRET": "c/t", "TOKEN_SECONDS": "60", "MAX_TOKEN_SECONDS": "60", "NONCE_RATE": "1", "KEY_BITS": "3072", "ACCEPT_SECONDS": "60", "URL_PARAMETER": "/u",
+    "TOKEN_KEY_SECRET": "c/t", "TOKEN_SECONDS": "60", "MAX_TOKEN_SECONDS": "60", "NONCE_RATE": "1", "STEP_SECRETS": "c/s", "KEY_BITS": "3072", "ACCEPT_SECONDS": "60", "URL_PARAMETER": "/u",
     "BULK_ROLE_ARN": "r", "IOT_ARNS": "i", "DEVICE_CERTIFICATE_DAYS": "1", "DELETE_CERTIFICATES": "true", "DELETE_POLICIES": "false"}
 rows = [
     [init(release / "empty", port), *(init(binary, port, **settings) for binary in functions.values())] for _ in range(RUNS)]
