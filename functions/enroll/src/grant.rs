@@ -1,0 +1,100 @@
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use policy::Policies;
+use ports::{Clock as _, Folder};
+use protocol::{EnrollmentToken, SystemRandom};
+use step::{Ca, IssuedOtt, OttOrder};
+use tokio::time::timeout;
+use web::Caller;
+
+use crate::{
+    Ports, Service,
+    authorize::{Spent, allow},
+    limits::{Counted, count_source},
+    order::Order,
+    proof::{Credential, prove},
+    record::Record,
+    stop::Stop,
+};
+
+/// What a one-time token needs beside its proof. It is there before anything is looked at that only the right caller has: whether
+/// it is would tell of it otherwise, and a code would be spent for nothing.
+pub(crate) struct Ready {
+    pub(crate) ca: Arc<Ca>,
+    policies: Arc<Folder<Policies>>,
+}
+
+/// Counts who shows a code, and makes ready.
+pub(crate) async fn begin<P: Ports>(
+    service: &Service<P>,
+    record: &Record<'_>,
+    credential: &Credential<'_>,
+) -> Result<Ready, Stop> {
+    let (caller, clock) = (record.caller, &service.clock);
+    // Access tokens cannot be guessed, and one address may well enrol a whole rack by them.
+    if matches!(credential, Credential::Code { .. }) {
+        count_source(service, Counted::Attempt, caller, clock.unix_seconds()).await?;
+    }
+    let policies = service.policies.get(clock).await.map_err(|fault| Stop::fault("policies", &fault, caller))?;
+    service.registrar.prefetch(clock).await.map_err(|fault| Stop::fault("step_ca", &fault, caller))?;
+    let ca = service.registrar.ca(clock).await.map_err(|fault| Stop::fault("step_ca", &fault, caller))?;
+    Ok(Ready { ca, policies })
+}
+
+/// The checks in their order: the proof, policy, the code's end, the ledger's record; then the token.
+pub(crate) async fn grant<P: Ports>(
+    service: &Service<P>,
+    record: &mut Record<'_>,
+    ready: &Ready,
+    order: Order,
+    credential: Credential<'_>,
+) -> Result<EnrollmentToken, Stop> {
+    let proven = prove(service, record, order, credential).await?;
+    let allowed = allow(service, record, &ready.policies.value, proven)?;
+    let spent = allowed.spend(service, record).await?;
+    issue(service, record, spent).await
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what was spent is issued once")]
+async fn issue<P: Ports>(
+    service: &Service<P>,
+    record: &mut Record<'_>,
+    spent: Spent,
+) -> Result<EnrollmentToken, Stop> {
+    let Spent { order, holder, policies } = spent;
+    let order = OttOrder {
+        purpose: order.purpose(),
+        holder: holder.name(),
+        policies: &policies,
+        source_ip: record.caller.source_ip,
+        request_id: &record.caller.request_id,
+    };
+    match service.registrar.issue(order, &service.ledger, &service.clock, &SystemRandom).await {
+        Ok(IssuedOtt { token, jti }) => {
+            record.jti = Some(jti);
+            Ok(token)
+        }
+        Err(fault) => Err(Stop::fault("issue", &fault, record.caller)),
+    }
+}
+
+/// What comes of a request within its time.
+pub(crate) async fn in_time<P: Ports, T>(
+    service: &Service<P>,
+    work: impl Future<Output = Result<T, Stop>>,
+) -> Result<T, Stop> {
+    timeout(service.config.deadline, work).await.unwrap_or_else(|_| Err(Stop::failed("deadline")))
+}
+
+/// The answer of the routes that give tokens.
+pub(crate) fn respond(ended: Result<EnrollmentToken, Stop>, caller: &Caller) -> Response {
+    match ended {
+        Ok(token) => ([(header::CACHE_CONTROL, "no-store")], Json(token)).into_response(),
+        Err(stop) => stop.problem.respond(&caller.request_id),
+    }
+}
