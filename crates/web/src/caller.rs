@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use axum::{extract::FromRequestParts, http::request::Parts, response::Response};
 
@@ -21,6 +21,15 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     /// Refuses to go on where no runner said who calls: policy could not be asked.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
         parts.extensions.get().cloned().ok_or_else(|| Problem::Unavailable.respond(""))
+    }
+}
+
+/// Whom an address is counted for where its requests are limited: whoever has an IPv6 address has the /64 that it is in.
+#[must_use]
+pub fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -14,7 +14,7 @@ mod problem;
 mod routes;
 
 pub use audit::{Event, Outcome, audit};
-pub use caller::{Bearer, Caller, Domain};
+pub use caller::{Bearer, Caller, Domain, subscriber};
 pub use ending::Ending;
 pub use lambda::lambda_service;
 pub use problem::{Problem, ProblemDetails};

@@ -70,11 +70,15 @@ impl Problem {
         }
     }
 
-    /// The answer to the request of this id.
+    /// What its code means: the text of every answer.
     #[must_use]
-    pub fn respond(&self, request_id: &str) -> Response {
-        let status = self.status();
-        let (r#type, title) = match self {
+    pub const fn title(&self) -> &'static str {
+        self.told().1
+    }
+
+    /// Its code and its text.
+    const fn told(&self) -> (&'static str, &'static str) {
+        match self {
             Self::Malformed => ("urn:countersign:problem:malformed", "the request is not one that this route takes"),
             Self::Refused => ("urn:countersign:problem:refused", "the request was refused"),
             Self::Denied { .. } => ("urn:countersign:problem:denied", "policy does not allow this"),
@@ -82,7 +86,14 @@ impl Problem {
             Self::MethodNotAllowed => ("urn:countersign:problem:method-not-allowed", "the route has other methods"),
             Self::TooManyRequests { .. } => ("urn:countersign:problem:too-many-requests", "too many requests"),
             Self::Unavailable => ("urn:countersign:problem:unavailable", "the broker cannot answer now"),
-        };
+        }
+    }
+
+    /// The answer to the request of this id.
+    #[must_use]
+    pub fn respond(&self, request_id: &str) -> Response {
+        let status = self.status();
+        let (r#type, title) = self.told();
         let detail = match self {
             Self::Denied { detail } | Self::NotFound { detail } => detail.as_deref(),
             Self::Malformed

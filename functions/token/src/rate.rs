@@ -1,8 +1,10 @@
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
 };
+
+use web::subscriber;
 
 /// The length of a window, in seconds.
 const WINDOW: u64 = 60;
@@ -35,14 +37,6 @@ impl RateLimit {
         let count = window.counts.entry(subscriber(address)).or_default();
         *count = count.saturating_add(1);
         if *count > self.per_minute { Err(WINDOW - now % WINDOW) } else { Ok(()) }
-    }
-}
-
-/// Whoever has an IPv6 address has the /64 that it is in.
-fn subscriber(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
