@@ -23,7 +23,7 @@ import boto3
 RUNS = 21
 release, target, build = map(pathlib.Path, sys.argv[1:])
 functions = {
-    name: build / f"{name.capitalize()}Function/bootstrap" for name in ("exchange", "token", "authorize", "issue", "provision", "rotate")}
+    name: build / f"{name.capitalize()}Function/bootstrap" for name in ("exchange", "token", "authorize", "issue", "provision", "enroll", "rotate")}
 missed = []
 
 
@@ -130,8 +130,10 @@ threading.Thread(target=server.serve_forever, daemon=True).start()
 port = server.server_port
 settings = {
     "AUDIENCE": "a", "GROUPS": "web", "BUCKET": "b", "KEY_SECRET": "c/k", "AUDIT_DAYS": "1", "LEDGER_TABLE": "t",
-    "TOKEN_KEY_SECRET": "c/t", "TOKEN_SECONDS": "60", "MAX_TOKEN_SECONDS": "60", "NONCE_RATE": "1", "STEP_SECRETS": "c/s", "KEY_BITS": "3072", "ACCEPT_SECONDS": "60", "URL_PARAMETER": "/u",
-    "BULK_ROLE_ARN": "r", "IOT_ARNS": "i", "DEVICE_CERTIFICATE_DAYS": "1", "DELETE_CERTIFICATES": "true", "DELETE_POLICIES": "false"}
+    "TOKEN_KEY_SECRET": "c/t", "TOKEN_SECONDS": "60", "MAX_TOKEN_SECONDS": "60", "NONCE_RATE": "1", "KEY_BITS": "3072", "ACCEPT_SECONDS": "60", "URL_PARAMETER": "/u",
+    "BULK_ROLE_ARN": "r", "IOT_ARNS": "i", "DEVICE_CERTIFICATE_DAYS": "1", "DELETE_CERTIFICATES": "true", "DELETE_POLICIES": "false",
+    "STEP_SECRETS": "c/step-ca", "CODE_KEY_SECRET": "c/enroll/code-key", "WEBHOOK_KEY_SECRET": "c/enroll/webhook-key", "ENROLL_RATE": "1",
+    "CODES_PER_DAY": "1", "MAIL_SENDER": "sender@example.com", "WEBHOOK_URL": "https://localhost:1"}
 rows = [
     [init(release / "empty", port), *(init(binary, port, **settings) for binary in functions.values())] for _ in range(RUNS)]
 empty, *inits = medians(rows)

@@ -35,6 +35,14 @@ EXPECTED = {
     "provision/status.json": 404,
     "provision/bulk.json": 201,
     "provision/task.json": 404,
+    "enroll/challenge.json": 202,
+    "enroll/malformed.json": 400,
+    "enroll/no_proof.json": 401,
+    "enroll/two_proofs.json": 400,
+    "enroll/revocation.json": 401,
+    "enroll/registration.json": 200,
+    "enroll/send_token.json": 200,
+    "enroll/revoke_token.json": 200,
 }
 
 

@@ -32,11 +32,8 @@ pub(crate) fn allow<P: Ports>(
     proven: Proven,
 ) -> Result<Allowed, Stop> {
     let (order, holder) = proven.into_parts();
-    let circumstances = Circumstances {
-        source_ip: record.caller.source_ip,
-        now: service.clock.now(),
-        wire: record.wire.as_str(),
-    };
+    let circumstances =
+        Circumstances { source_ip: record.caller.source_ip, now: service.clock.now(), wire: record.wire.as_str() };
     let other_names = order.other_names();
     let principal = holder.principal();
     let mut allowing = Vec::new();

@@ -202,8 +202,7 @@ impl ParseFiles for SubjectFiles {
 mod tests {
     use super::*;
 
-    const ALICE: &str =
-        r#"{"alice": {"sms": "+391234567890", "mail": "alice@example.com", "webhook": "telegram:42"}}"#;
+    const ALICE: &str = r#"{"alice": {"sms": "+391234567890", "mail": "alice@example.com", "webhook": "telegram:42"}}"#;
 
     fn find<'a>(directory: &'a Directory, subject: &str) -> Option<&'a Addresses> {
         directory.find(&subject.parse().unwrap())

@@ -60,12 +60,7 @@ pub(crate) async fn grant<P: Ports>(
     issue(service, record, spent).await
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "what was spent is issued once")]
-async fn issue<P: Ports>(
-    service: &Service<P>,
-    record: &mut Record<'_>,
-    spent: Spent,
-) -> Result<EnrollmentToken, Stop> {
+async fn issue<P: Ports>(service: &Service<P>, record: &mut Record<'_>, spent: Spent) -> Result<EnrollmentToken, Stop> {
     let Spent { order, holder, policies } = spent;
     let order = OttOrder {
         purpose: order.purpose(),

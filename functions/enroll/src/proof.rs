@@ -1,7 +1,7 @@
 use access_token::VerifiedToken;
 use axum::http::HeaderMap;
 use policy::{BearerPrincipal, Principal};
-use ports::ReadRow as _;
+use ports::{Clock as _, ReadRow as _};
 use protocol::{Secret, SubjectName};
 
 use crate::{

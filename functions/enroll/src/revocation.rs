@@ -23,7 +23,7 @@ use crate::{
 #[schema(as = EnrollRevocationRequest)]
 pub(crate) struct RevocationRequest {
     /// Its serial number, decimal.
-    #[schema(value_type = String, pattern = "^[1-9][0-9]{0,48}$")]
+    #[schema(value_type = String, pattern = "^(0|[1-9][0-9]{0,48})$")]
     pub(crate) serial: SerialNumber,
     /// Its common name; with a code.
     pub(crate) subject: Option<SubjectName>,
