@@ -112,6 +112,17 @@ impl<O: ReadObject, S: ReadSecret> Registrar<O, S> {
         self.ca.refresh(clock).await?.ca.clone().ok_or(Fault::Missing)
     }
 
+    /// The CA, where a token of its provisioner can be signed now: for who would otherwise spend something on a token that does not
+    /// come.
+    ///
+    /// # Errors
+    /// As [`Registrar::issue`], but for the ledger's.
+    pub async fn ready(&self, clock: &impl Clock) -> Result<Arc<Ca>, Fault> {
+        let ca = self.ca(clock).await?;
+        self.key(ca.provisioner.kind, clock).await?;
+        Ok(ca)
+    }
+
     /// Signs a token, after the ledger has a record of it: no row, no token. Row and token share the `jti`.
     ///
     /// Not checked: whether anybody may have it.

@@ -41,8 +41,7 @@ pub(crate) async fn begin<P: Ports>(
         count_source(service, Counted::Attempt, caller, clock.unix_seconds()).await?;
     }
     let policies = service.policies.get(clock).await.map_err(|fault| Stop::fault("policies", &fault, caller))?;
-    service.registrar.prefetch(clock).await.map_err(|fault| Stop::fault("step_ca", &fault, caller))?;
-    let ca = service.registrar.ca(clock).await.map_err(|fault| Stop::fault("step_ca", &fault, caller))?;
+    let ca = service.registrar.ready(clock).await.map_err(|fault| Stop::fault("step_ca", &fault, caller))?;
     Ok(Ready { ca, policies })
 }
 
