@@ -8,6 +8,7 @@ use crate::{
     config::{ConfigError, ItemName},
     deliver::DeliveryError,
     endpoint::EndpointError,
+    enrollment::EnrollmentError,
     refresh::NotTheItem,
     step_ca::StepCaError,
     supervise::SuperviseError,
@@ -177,6 +178,9 @@ pub enum Error {
     /// A command was not run, or not to its own end.
     #[error(transparent)]
     Supervise(#[from] SuperviseError),
+    /// There is no certificate, or nothing to renew.
+    #[error(transparent)]
+    Enrollment(#[from] EnrollmentError),
     /// A step-ca gave nothing.
     #[error(transparent)]
     StepCa(#[from] StepCaError),
@@ -271,6 +275,7 @@ impl Error {
             Self::Url => "it begins with https://; see --url, and BROKER_URL of the deployment".into(),
             Self::Token(error) => error.hint(),
             Self::Device(error) => error.hint(),
+            Self::Enrollment(error) => error.hint(),
             Self::StepCa(error) => error.hint(),
             Self::Delivery(error) => error.hint(),
             Self::Endpoint(error) => error.hint(),
@@ -300,6 +305,7 @@ impl Error {
             ) => 3,
             Self::Token(error) => error.exit_code(),
             Self::Device(error) => error.exit_code(),
+            Self::Enrollment(error) => error.exit_code(),
             Self::StepCa(error) => error.exit_code(),
             Self::Delivery(error) => error.exit_code(),
             Self::Endpoint(error) => error.exit_code(),

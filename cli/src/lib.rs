@@ -46,6 +46,7 @@ mod device_name;
 mod device_order;
 pub mod doctor;
 pub mod endpoint;
+pub mod enrollment;
 mod error;
 mod material;
 #[cfg(feature = "operator")]

@@ -12,7 +12,7 @@ mod refresher;
 mod rounds;
 #[cfg(test)]
 mod rounds_tests;
-mod schedule;
+pub(crate) mod schedule;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

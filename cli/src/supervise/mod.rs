@@ -33,5 +33,6 @@ pub use hook::Hook;
 pub use memory::hide_memory;
 pub use reaper::Reaper;
 pub use signals::Signals;
+pub(crate) use signals::number;
 pub use supervise_error::SuperviseError;
 pub use supervisor::Supervisor;
