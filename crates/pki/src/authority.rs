@@ -66,7 +66,7 @@ impl Authority {
     /// # Errors
     /// [`PkiError::AuthorityEnded`], [`PkiError::AuthorityNotBegun`], [`PkiError::WrongLifetime`],
     /// [`PkiError::Cryptography`].
-    pub fn issue(&self, order: &Order<'_>, random: &impl Random) -> Result<Certificate, PkiError> {
+    pub fn issue(&self, order: &Order<'_>, random: &(impl Random + ?Sized)) -> Result<Certificate, PkiError> {
         self.sign(order, extension::of_device(order.public_key, &self.key_identifier), random)
     }
 
@@ -75,7 +75,11 @@ impl Authority {
     ///
     /// # Errors
     /// As [`Authority::issue`].
-    pub fn issue_token_signer(&self, order: &Order<'_>, random: &impl Random) -> Result<Certificate, PkiError> {
+    pub fn issue_token_signer(
+        &self,
+        order: &Order<'_>,
+        random: &(impl Random + ?Sized),
+    ) -> Result<Certificate, PkiError> {
         self.sign(order, extension::of_token_signer(order.public_key, &self.key_identifier), random)
     }
 
@@ -83,7 +87,11 @@ impl Authority {
     ///
     /// # Errors
     /// As [`Authority::issue`]; [`PkiError::NotAnAuthority`] where this one may have no authority below it.
-    pub fn issue_intermediate(&self, order: &Order<'_>, random: &impl Random) -> Result<Certificate, PkiError> {
+    pub fn issue_intermediate(
+        &self,
+        order: &Order<'_>,
+        random: &(impl Random + ?Sized),
+    ) -> Result<Certificate, PkiError> {
         if self.certificate.path_length() == Some(0) {
             return Err(PkiError::NotAnAuthority);
         }
@@ -94,7 +102,7 @@ impl Authority {
         &self,
         order: &Order<'_>,
         extensions: Vec<Extension>,
-        random: &impl Random,
+        random: &(impl Random + ?Sized),
     ) -> Result<Certificate, PkiError> {
         let authority = &self.certificate;
         if order.now > authority.not_after() {
@@ -135,7 +143,7 @@ pub fn verification_certificate(
     authority: &Authority,
     registration_code: &str,
     now: u64,
-    random: &impl Random,
+    random: &(impl Random + ?Sized),
 ) -> Result<Certificate, PkiError> {
     let common_name = Some(registration_code.to_owned());
     let subject = Subject::new(&SubjectFields { common_name, ..SubjectFields::default() })?;

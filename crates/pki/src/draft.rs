@@ -33,7 +33,7 @@ pub(crate) struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    pub(crate) fn sign(self, key: &SigningKey, random: &impl Random) -> Result<Certificate, PkiError> {
+    pub(crate) fn sign(self, key: &SigningKey, random: &(impl Random + ?Sized)) -> Result<Certificate, PkiError> {
         let tagged = |number| Tag::ContextSpecific { constructed: true, number: TagNumber(number) };
         let algorithm = der(&key.algorithm());
         let signed = sequence(&[
@@ -53,7 +53,7 @@ impl Draft<'_> {
 
 /// A positive number of exactly 128 bits, 127 of them random: 17 octets with the sign, of the 20 that RFC 5280 section
 /// 4.1.2.2 allows.
-fn serial(random: &impl Random) -> SerialNumber {
+fn serial(random: &(impl Random + ?Sized)) -> SerialNumber {
     let mut bytes = [0; 16];
     random.fill(&mut bytes);
     bytes[0] |= 0x80;

@@ -19,7 +19,7 @@ pub fn new_root(
     kind: KeyKind,
     now: u64,
     days: u32,
-    random: &impl Random,
+    random: &(impl Random + ?Sized),
 ) -> Result<(Certificate, Secret<String>), PkiError> {
     root(subject, kind, now, days, 0, random)
 }
@@ -33,7 +33,7 @@ pub fn new_upper_root(
     kind: KeyKind,
     now: u64,
     days: u32,
-    random: &impl Random,
+    random: &(impl Random + ?Sized),
 ) -> Result<(Certificate, Secret<String>), PkiError> {
     root(subject, kind, now, days, 1, random)
 }
@@ -44,7 +44,7 @@ fn root(
     now: u64,
     days: u32,
     path_length: u8,
-    random: &impl Random,
+    random: &(impl Random + ?Sized),
 ) -> Result<(Certificate, Secret<String>), PkiError> {
     if days == 0 {
         return Err(PkiError::WrongLifetime);

@@ -46,7 +46,7 @@ struct Members {
 ///
 /// # Errors
 /// [`KeyError::Pki`].
-pub fn new_authority(kind: KeyKind, now: u64, random: &impl Random) -> Result<Authority, KeyError> {
+pub fn new_authority(kind: KeyKind, now: u64, random: &(impl Random + ?Sized)) -> Result<Authority, KeyError> {
     let (root, root_key) = pki::new_upper_root(&name("Countersign X5C root")?, kind, now, ROOT_DAYS, random)?;
     let signer = pki::Authority::new(root.clone(), root_key.expose())?;
     let key = DeviceKey::generate(kind)?;
@@ -113,7 +113,7 @@ impl Issuer {
     ///
     /// # Errors
     /// [`KeyError::Pki`], of an intermediate that is not valid now as well.
-    pub fn new_leaf(&self, now: u64, random: &impl Random) -> Result<X5cKey, KeyError> {
+    pub fn new_leaf(&self, now: u64, random: &(impl Random + ?Sized)) -> Result<X5cKey, KeyError> {
         let kind = if self.certificate().public_key()?.is_rsa() { KeyKind::Rsa4096 } else { KeyKind::EcdsaP256 };
         let key = DeviceKey::generate(kind)?;
         let (subject, public_key) = (name("Countersign one-time tokens")?, key.public_key());

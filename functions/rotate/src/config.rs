@@ -25,6 +25,8 @@ pub struct Config {
     pub url_parameter: String,
     /// `V1_GROUP`: the group whose material is copied to where v1 clients look for it; empty: none.
     pub v1_group: Option<Group>,
+    /// `STEP_SECRETS`: the first part of the names of the secrets of a step-ca's provisioner; empty: none is rotated.
+    pub step_secrets: Option<String>,
     /// `NPM_PACKAGES` and `NPM_TOKEN_SECRET`, where anything is to be published.
     pub npm: Option<Npm>,
 }
@@ -61,6 +63,7 @@ impl Config {
             audience: settings.required("AUDIENCE")?,
             groups,
             v1_group,
+            step_secrets: settings.optional("STEP_SECRETS"),
             npm,
             key_secret: settings.required("KEY_SECRET")?,
             key_size: bits.try_into().map_err(|_| ConfigError("KEY_BITS"))?,

@@ -12,6 +12,7 @@ use crate::{
     Config, Published,
     copies::{copy_for_v1, publish},
     token_key::{TokenKey, rotate_token_key},
+    x5c_leaf::{X5cLeaf, rotate_x5c_leaf},
 };
 
 /// How long a deletion may take: the groups that are still to be rotated wait for it.
@@ -65,6 +66,12 @@ pub struct Report {
     pub token_kid: String,
     /// The groups that got a new generation.
     pub rotated: Vec<Rotated>,
+    /// The certificate for one-time tokens of a step-ca, where an operator gave the deployment an intermediate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub x5c_leaf: Option<X5cLeaf>,
+    /// Why there is no new one, where there is none. The rotation went on all the same; the next one tries again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub x5c_leaf_failed: Option<String>,
     /// Why v1 clients do not find the generation, where they do not. It is committed all the same; `new_groups_only` copies again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub v1_copies_failed: Option<String>,
@@ -108,6 +115,9 @@ pub enum RotateError {
     /// The secret holds something else than a token key.
     #[error("the token key's secret does not hold a key")]
     InvalidTokenKey,
+    /// The intermediate of a step-ca's provisioner cannot be read, or issues nothing.
+    #[error("the intermediate of step-ca's tokens issues no certificate")]
+    X5cLeaf(#[source] step::KeyError),
 }
 
 /// A group's manifest as it was found.
@@ -149,6 +159,8 @@ where
 {
     // Where tokens are to end, nothing else is to keep them from it.
     let ended = if order.end_tokens { Some(rotate_token_key(config, order, adapters).await?) } else { None };
+    // It waits for nothing of the rest, and the rest for nothing of it.
+    let (x5c_leaf, x5c_leaf_failed) = rotate_x5c_leaf(config, order, adapters, random).await;
     let url = adapters.parameters.read(&config.url_parameter).await.map_err(step("read the broker's url"))?;
     // Listed, since reading what is not there looks like a lack of permission.
     let listed = adapters.objects.list(GROUPS_PREFIX).await.map_err(step("list the manifests"))?;
@@ -224,7 +236,17 @@ where
         None => Vec::new(),
     };
     let kid = server_key.kid().to_string();
-    Ok(Report { new_server_key, kid, new_token_key, token_kid, rotated, v1_copies_failed, published })
+    Ok(Report {
+        new_server_key,
+        kid,
+        new_token_key,
+        token_kid,
+        rotated,
+        x5c_leaf,
+        x5c_leaf_failed,
+        v1_copies_failed,
+        published,
+    })
 }
 
 async fn manifest(objects: &impl ReadObject, group: &Group) -> Result<(Manifest, ETag), RotateError> {
