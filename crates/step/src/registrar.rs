@@ -63,7 +63,8 @@ pub enum Purpose<'a> {
         /// The only request that the token is good for.
         csr: Option<&'a CsrDigest>,
     },
-    /// The revocation of one certificate.
+    /// A revocation. Of one certificate, as the token says; a step-ca does not compare that with what it is asked for (seen in 0.19,
+    /// `authority/tls.go`, `Revoke`), so that whoever has the token may revoke any.
     Revoke {
         /// Its serial number.
         serial: &'a SerialNumber,
