@@ -5,8 +5,8 @@ use std::{
 };
 
 use countersign::{
-    Error,
-    audit::{COLUMNS, FUNCTIONS, Filter, Line, Lines, LogGroups, Record, SOURCE_COLUMNS, Sheet, Sources, Table},
+    Error, Table,
+    audit::{COLUMNS, FUNCTIONS, Filter, Line, Lines, LogGroups, Record, SOURCE_COLUMNS, Sheet, Sources},
 };
 use time::{Duration, OffsetDateTime};
 

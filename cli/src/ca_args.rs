@@ -5,13 +5,15 @@ use countersign::KeyKind;
 
 use crate::{
     args::timeout,
+    ca_step_args::CaStep,
     subject_args::{SubjectArgs, days, key_kind},
 };
 
-/// The customer's own CA, which signs device certificates. For operators.
+/// The customer's own CAs: one that signs device certificates, and a step-ca. For operators.
 ///
-/// Example:
+/// Examples:
 ///   countersign ca register --certificate ca.pem --key ca.key
+///   countersign ca step provisioner --check https://ca.example.com:9000 --root root_ca.crt
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Ca {
@@ -22,6 +24,7 @@ pub(crate) struct Ca {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CaCommand {
     Register(Box<CaRegister>),
+    Step(CaStep),
 }
 
 /// Register a CA with AWS IoT, store its private key for the broker, and print its id.

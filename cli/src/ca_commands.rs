@@ -4,6 +4,7 @@ use protocol::SystemRandom;
 
 use crate::{
     ca_args::{CaCommand, CaRegister},
+    ca_step_command,
     commands::{print, tell, usage},
     progress::waiting_for,
 };
@@ -11,6 +12,7 @@ use crate::{
 pub(crate) async fn run(command: CaCommand) -> Result<(), Error> {
     match command {
         CaCommand::Register(register) => self::register(*register).await,
+        CaCommand::Step(step) => ca_step_command::run(step.command).await,
     }
 }
 

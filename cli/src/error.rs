@@ -188,6 +188,10 @@ pub enum Error {
     #[cfg(feature = "operator")]
     #[error(transparent)]
     Ca(#[from] crate::CaError),
+    /// A provisioner's key was not stored, or is given out.
+    #[cfg(feature = "operator")]
+    #[error(transparent)]
+    Provisioner(#[from] crate::provisioner::ProvisionerError),
     /// The audit log was not read.
     #[cfg(feature = "operator")]
     #[error(transparent)]
@@ -285,6 +289,8 @@ impl Error {
             Self::Ca(error) => error.hint(),
             #[cfg(feature = "operator")]
             Self::Audit(error) => error.hint(),
+            #[cfg(feature = "operator")]
+            Self::Provisioner(error) => error.hint(),
             Self::Http(_) => "check that this system has CA certificates; SSL_CERT_FILE names a bundle".into(),
         }
     }
@@ -315,6 +321,8 @@ impl Error {
             Self::Ca(error) => error.exit_code(),
             #[cfg(feature = "operator")]
             Self::Audit(error) => error.exit_code(),
+            #[cfg(feature = "operator")]
+            Self::Provisioner(error) => error.exit_code(),
             Self::Refused { .. } => 4,
             Self::Denied { code: DenialCode::Denied, .. } => 5,
             Self::Denied { code: DenialCode::NotFound, .. } => 6,

@@ -28,6 +28,8 @@ mod ca_error;
 mod ca_files;
 #[cfg(feature = "operator")]
 mod ca_registration;
+#[cfg(feature = "operator")]
+mod cell;
 mod certificate_file;
 mod client;
 #[cfg(test)]
@@ -55,10 +57,14 @@ mod new_file;
 mod origin;
 mod pool_file;
 mod profile;
+#[cfg(feature = "operator")]
+pub mod provisioner;
 pub mod refresh;
 mod send;
 pub mod step_ca;
 pub mod supervise;
+#[cfg(feature = "operator")]
+mod table;
 mod tls_error;
 mod token_cache;
 mod token_client;
@@ -98,6 +104,8 @@ pub use protocol::{
     AccessToken, Answer, AwsCredentials, Denial, DenialCode, Grant, Group, Manifest, Pool, Secret, SecretGrant,
     SecretValue, Want,
 };
+#[cfg(feature = "operator")]
+pub use table::Table;
 pub use token_cache::TokenCache;
 pub use token_client::TokenClient;
 pub use token_error::{Candidates, TokenError};

@@ -13,6 +13,10 @@ mod audit_command;
 mod ca_args;
 #[cfg(feature = "operator")]
 mod ca_commands;
+#[cfg(feature = "operator")]
+mod ca_step_args;
+#[cfg(feature = "operator")]
+mod ca_step_command;
 mod commands;
 #[cfg(feature = "operator")]
 mod completions_command;

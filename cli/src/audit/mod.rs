@@ -3,7 +3,6 @@
 //! Callers of the functions choose parts of these lines. So a line is bounded, nothing of it reaches a terminal that the terminal
 //! would obey, nothing a spreadsheet that it would reckon, and memory doesn't grow with a log.
 
-mod cell;
 mod error;
 mod filter;
 mod log_groups;
@@ -11,7 +10,6 @@ mod reader;
 mod record;
 mod sheet;
 mod sources;
-mod table;
 
 pub use error::AuditError;
 pub use filter::{Filter, OUTCOMES};
@@ -20,4 +18,3 @@ pub use reader::Lines;
 pub use record::{COLUMNS, Line, Record};
 pub use sheet::Sheet;
 pub use sources::{SOURCE_COLUMNS, Source, Sources};
-pub use table::Table;

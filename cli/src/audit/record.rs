@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
-use super::cell::plain_json;
+use crate::cell::plain_json;
 
 /// The members of an audit line, as columns. What a line has beside them is in its JSON alone.
 pub const COLUMNS: [&str; 21] = [

@@ -1,6 +1,6 @@
 use std::io::{Result, Write};
 
-use super::cell::{MAX_CELL, defused, plain};
+use crate::cell::{MAX_CELL, defused, plain};
 
 /// CSV (RFC 4180) for spreadsheets and pandas: a row with the names of the columns, then a line for each row.
 ///

@@ -7,7 +7,8 @@ use std::{
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::{Record, cell::plain, record::seconds};
+use super::{Record, record::seconds};
+use crate::cell::plain;
 
 /// The columns of a [`Source`].
 pub const SOURCE_COLUMNS: [&str; 7] = ["source", "requests", "first", "last", "actions", "reasons", "subjects"];

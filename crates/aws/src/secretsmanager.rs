@@ -1,5 +1,5 @@
 use aws_sdk_secretsmanager::Client;
-use ports::{AppendSecret, Fault, ReadSecret, SecretVersion, VersionSelector};
+use ports::{AppendSecret, Fault, FindSecret, ReadSecret, SecretVersion, VersionSelector};
 use protocol::{Secret, SecretValue};
 
 use crate::{Connection, connection::fault};
@@ -41,6 +41,17 @@ impl ReadSecret for SecretsManager {
             version_stages: found.version_stages.unwrap_or_default(),
             value,
         })
+    }
+}
+
+impl FindSecret for SecretsManager {
+    /// `secretsmanager:DescribeSecret`. One that is scheduled for deletion is none: it takes no value.
+    async fn exists(&self, name: &str) -> Result<bool, Fault> {
+        match self.0.describe_secret().secret_id(name).send().await.map_err(|error| fault(&error)) {
+            Ok(found) => Ok(found.deleted_date.is_none()),
+            Err(Fault::Missing) => Ok(false),
+            Err(fault) => Err(fault),
+        }
     }
 }
 

@@ -52,7 +52,7 @@ pub use prefetch::prefetch;
 pub use private_ca::{PrivateCa, PrivateCaOrder};
 pub use publish::PublishMaterial;
 pub use role::{AssumeRole, RoleSession, SessionCredentials};
-pub use secret::{AppendSecret, ReadSecret, SecretVersion, Stage, VersionSelector};
+pub use secret::{AppendSecret, FindSecret, ReadSecret, SecretVersion, Stage, VersionSelector};
 pub use settings::{ConfigError, Settings};
 pub use thing::{DeleteThing, ReadThing, Thing, ThingGroup};
 pub use thing_registration::{RegisterThing, Registration, RegistrationTask, RegistrationTasks, Report};

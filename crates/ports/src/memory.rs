@@ -16,10 +16,10 @@ use protocol::{Manifest, Pool, Secret, SecretValue};
 
 pub use self::messages::{MemoryMail, MemorySms, MemoryWebhook, PostedWebhook, SentMail, SentSms};
 use crate::{
-    AppendSecret, AssumeRole, Clock, Count, DeleteObject, ETag, Fault, InvokeFunction, Invoked, Ledger, ListObjects,
-    Listed, LogLine, LogPage, LogQuery, Object, Precondition, PublishMaterial, ReadLogs, ReadObject, ReadParameter,
-    ReadRow, ReadSecret, ReplaceEnded, RoleSession, Row, SecretVersion, SessionCredentials, SpendError, Stage, TakeRow,
-    VersionSelector, WriteObject,
+    AppendSecret, AssumeRole, Clock, Count, DeleteObject, ETag, Fault, FindSecret, InvokeFunction, Invoked, Ledger,
+    ListObjects, Listed, LogLine, LogPage, LogQuery, Object, Precondition, PublishMaterial, ReadLogs, ReadObject,
+    ReadParameter, ReadRow, ReadSecret, ReplaceEnded, RoleSession, Row, SecretVersion, SessionCredentials, SpendError,
+    Stage, TakeRow, VersionSelector, WriteObject,
 };
 
 /// How a port misbehaves.
@@ -205,6 +205,11 @@ impl MemorySecrets {
         versions.push((id.clone(), value, self.unix_seconds.load(Ordering::Relaxed)));
         id
     }
+
+    /// Makes a secret without a value, where there is none of this name.
+    pub fn create(&self, name: &str) {
+        lock(&self.secrets).entry(name.to_owned()).or_default();
+    }
 }
 
 impl ReadSecret for MemorySecrets {
@@ -235,6 +240,13 @@ impl ReadSecret for MemorySecrets {
             created_at: *created_at,
             value: value.clone(),
         })
+    }
+}
+
+impl FindSecret for MemorySecrets {
+    async fn exists(&self, name: &str) -> Result<bool, Fault> {
+        self.switch.pass().await?;
+        Ok(lock(&self.secrets).contains_key(name))
     }
 }
 

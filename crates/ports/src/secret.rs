@@ -54,6 +54,12 @@ pub trait ReadSecret: Send + Sync + 'static {
     ) -> impl Future<Output = Result<SecretVersion, Fault>> + Send;
 }
 
+/// Looks for secrets, with or without a value (AWS Secrets Manager `DescribeSecret`).
+pub trait FindSecret: Send + Sync + 'static {
+    /// Whether there is a secret of this name.
+    fn exists(&self, name: &str) -> impl Future<Output = Result<bool, Fault>> + Send;
+}
+
 /// Adds versions to secrets (AWS Secrets Manager `PutSecretValue`).
 pub trait AppendSecret: Send + Sync + 'static {
     /// Makes `value` the current version, and the current one the previous.

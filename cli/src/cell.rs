@@ -1,11 +1,11 @@
 use std::borrow::Cow;
 
 /// What one cell of a spreadsheet may hold, in characters (Microsoft: Excel specifications and limits).
-pub(super) const MAX_CELL: usize = 32_767;
+pub(crate) const MAX_CELL: usize = 32_767;
 
 /// The text in one line of at most `limit` characters, without what a terminal obeys or what turns the order of characters: each of
 /// these is a question mark.
-pub(super) fn plain(text: &str, limit: usize) -> Cow<'_, str> {
+pub(crate) fn plain(text: &str, limit: usize) -> Cow<'_, str> {
     let is_cut = text.char_indices().nth(limit).is_some();
     if !is_cut && !text.chars().any(is_unseen) {
         return text.into();
@@ -20,7 +20,7 @@ pub(super) fn plain(text: &str, limit: usize) -> Cow<'_, str> {
 }
 
 /// The same line of JSON without what a terminal obeys. It stands for the same value.
-pub(super) fn plain_json(line: &str) -> Cow<'_, str> {
+pub(crate) fn plain_json(line: &str) -> Cow<'_, str> {
     if !line.chars().any(is_unseen) {
         return line.into();
     }
@@ -53,7 +53,7 @@ fn is_unseen(character: char) -> bool {
 
 /// The text as a cell that no spreadsheet takes for a formula, whatever it takes for a separator of cells: an apostrophe goes before
 /// what begins a formula, at the start and after separators (OWASP, CSV Injection).
-pub(super) fn defused(text: &str) -> Cow<'_, str> {
+pub(crate) fn defused(text: &str) -> Cow<'_, str> {
     let begins = |character| matches!(character, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠');
     if !text.contains(begins) {
         return text.into();

@@ -2,7 +2,7 @@ use std::io::{Result, Write};
 
 use comfy_table::{ContentArrangement, presets::NOTHING};
 
-use super::cell::plain;
+use crate::cell::plain;
 
 /// How many rows are laid out together: a log may be longer than memory.
 const PAGE: usize = 1_000;
