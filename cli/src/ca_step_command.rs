@@ -84,8 +84,7 @@ fn out(kind: Kind, order: &CaStepProvisioner) -> Option<&Path> {
 
 fn show(provisioner: &serde_json::Value) -> Result<(), Error> {
     tell("add this to authority.provisioners in the CA's configuration, and have the CA read it:");
-    print_json(provisioner)?;
-    print(b"\n")
+    print_json(provisioner)
 }
 
 async fn within<T>(timeout: Duration, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {

@@ -144,6 +144,10 @@ fn furnish(folder: &Path, broker: &Broker) {
     let fields = SubjectFields { common_name: Some("lamp-2".into()), ..SubjectFields::default() };
     let csr = DeviceKey::generate(KeyKind::EcdsaP256).unwrap().csr(&Subject::new(&fields).unwrap()).unwrap();
     fs::write(folder.join("lamp-2.csr"), csr.to_pem()).unwrap();
+    let vector = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/step-ca/key-compact.json");
+    let vector: serde_json::Value = serde_json::from_slice(&fs::read(vector).unwrap()).unwrap();
+    fs::write(folder.join("encrypted-key"), vector["jwe"].as_str().unwrap()).unwrap();
+    fs::write(folder.join("password"), vector["password"].as_str().unwrap()).unwrap();
     fs::write(folder.join("audit.jsonl"), Broker::AUDIT_LOG).unwrap();
     let task = RegistrationTask {
         id: "0b4a7d6e".into(),

@@ -145,3 +145,131 @@ impl<O: ReadObject + WriteObject, S: ReadSecret + AppendSecret + FindSecret> Dep
 fn of(action: &'static str) -> impl Fn(Fault) -> ProvisionerError {
     move |fault| ProvisionerError::of(action, fault)
 }
+
+#[cfg(test)]
+mod tests {
+    use ports::memory::{Failing, MemoryObjects, MemorySecrets};
+    use protocol::SecretValue;
+    use step::Provisioner;
+
+    use super::*;
+
+    type Memory = Deployment<MemoryObjects, MemorySecrets>;
+
+    /// A stack that was deployed, and has no provisioner yet.
+    fn deployed() -> Memory {
+        let secrets = MemorySecrets::default();
+        ["jwk", "x5c", "x5c-issuer"].iter().for_each(|name| secrets.create(&format!("prod/step-ca/{name}")));
+        Deployment { bucket: "bucket".into(), stack: "prod".into(), objects: MemoryObjects::default(), secrets }
+    }
+
+    fn ca(kind: ProvisionerKind) -> Ca {
+        Ca {
+            url: "https://ca.example.com:9000".parse().unwrap(),
+            fingerprint: "ab".repeat(32).parse().unwrap(),
+            provisioner: Provisioner { kind, name: "countersign".parse().unwrap() },
+        }
+    }
+
+    async fn stored(deployment: &Memory, key: &NewKey) -> Result<(), ProvisionerError> {
+        let found = deployment.look(key.kind()).await?;
+        deployment.store(key, &ca(key.kind()), found).await
+    }
+
+    async fn value(deployment: &Memory, name: &str) -> Option<String> {
+        let version = deployment.secrets.read(&format!("prod/step-ca/{name}"), VersionSelector::default()).await;
+        version.ok().map(|version| match version.value {
+            SecretValue::Text(text) => text.expose().clone(),
+            SecretValue::Binary(_) => panic!("not text"),
+        })
+    }
+
+    #[tokio::test]
+    async fn the_broker_finds_what_is_stored() {
+        let deployment = deployed();
+        let [jwk, x5c] = [NewKey::jwk().unwrap(), NewKey::x5c(pki::KeyKind::EcdsaP256).unwrap()];
+        let found = deployment.look(ProvisionerKind::Jwk).await.unwrap();
+        deployment.is_free(&found, &ca(ProvisionerKind::Jwk)).unwrap();
+        for (key, kind) in [(&jwk, ProvisionerKind::Jwk), (&x5c, ProvisionerKind::X5c)] {
+            stored(&deployment, key).await.unwrap();
+            let object = deployment.objects.peek(Ca::OBJECT).unwrap();
+            assert_eq!(Ca::from_json(&object), Some(ca(kind)));
+            let secret = value(&deployment, ProvisionerKey::secret_name(kind)).await.unwrap();
+            let read = ProvisionerKey::from_json(kind, &secret).unwrap();
+            assert_eq!(*read.to_json().expose(), secret);
+        }
+        let issuer = value(&deployment, "x5c-issuer").await.unwrap();
+        Issuer::from_json(&issuer).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_in_the_way_of_what_is_new() {
+        let deployment = deployed();
+        stored(&deployment, &NewKey::jwk().unwrap()).await.unwrap();
+        let there = ca(ProvisionerKind::Jwk);
+        let found = deployment.look(ProvisionerKind::Jwk).await.unwrap();
+        let taken = deployment.is_free(&found, &there);
+        assert!(matches!(taken, Err(ProvisionerError::KeyExists(secret)) if secret == "prod/step-ca/jwk"));
+        // The other type has no key, and the broker would change to it.
+        let found = deployment.look(ProvisionerKind::X5c).await.unwrap();
+        let taken = deployment.is_free(&found, &ca(ProvisionerKind::X5c));
+        assert!(matches!(taken, Err(ProvisionerError::OtherCa(object)) if object == "s3://bucket/step-ca/ca.json"));
+        // What says the same is not in the way, as after a try that was cut short; what nobody can read is.
+        let cut = deployed();
+        for (object, is_free) in [(there.to_json(), true), (b"{}".to_vec(), false)] {
+            cut.objects.put(Ca::OBJECT, object);
+            let found = cut.look(ProvisionerKind::Jwk).await.unwrap();
+            assert_eq!(cut.is_free(&found, &there).is_ok(), is_free);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_replaced_stays_as_the_version_before() {
+        let deployment = deployed();
+        let keys = [(); 3].map(|()| NewKey::jwk().unwrap());
+        for key in &keys {
+            stored(&deployment, key).await.unwrap();
+        }
+        let NewKey::Jwk(last) = &keys[2] else { panic!("another type") };
+        assert_eq!(value(&deployment, "jwk").await.unwrap(), *last.to_json().expose());
+        let before = VersionSelector { id: None, stage: Some(Stage::Previous.label()) };
+        assert!(deployment.secrets.read("prod/step-ca/jwk", before).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn of_two_operators_at_once_one_is_told() {
+        let deployment = deployed();
+        let [first, second] = [NewKey::jwk().unwrap(), NewKey::jwk().unwrap()];
+        let ca = ca(ProvisionerKind::Jwk);
+        let [seen, seen_too] =
+            [deployment.look(first.kind()).await.unwrap(), deployment.look(first.kind()).await.unwrap()];
+        deployment.store(&first, &ca, seen).await.unwrap();
+        let late = deployment.store(&second, &ca, seen_too).await;
+        assert!(matches!(late, Err(ProvisionerError::Changed(what)) if what == "the secret prod/step-ca/jwk"));
+        let NewKey::Jwk(first) = &first else { panic!("another type") };
+        assert_eq!(value(&deployment, "jwk").await.unwrap(), *first.to_json().expose());
+        // The object alone.
+        let deployment = deployed();
+        let seen = deployment.look(ProvisionerKind::Jwk).await.unwrap();
+        deployment.objects.put(Ca::OBJECT, b"{}".to_vec());
+        let late = deployment.store(&second, &ca, seen).await;
+        assert!(matches!(late, Err(ProvisionerError::Changed(what)) if what == deployment.object()));
+    }
+
+    #[tokio::test]
+    async fn a_stack_that_is_not_deployed_and_missing_permission_are_told() {
+        let nowhere = Memory { secrets: MemorySecrets::default(), ..deployed() };
+        let missing = nowhere.look(ProvisionerKind::X5c).await;
+        assert!(matches!(missing, Err(ProvisionerError::NoSecret(name)) if name == "prod/step-ca/x5c-issuer"));
+        let (deployment, key) = (deployed(), NewKey::jwk().unwrap());
+        let found = deployment.look(key.kind()).await.unwrap();
+        deployment.objects.switch.set(Failing::Forbidden);
+        let refused = deployment.store(&key, &ca(key.kind()), found).await;
+        assert!(matches!(refused, Err(ProvisionerError::NotPermitted { action: "s3:PutObject", .. })));
+        let refused = deployment.look(key.kind()).await;
+        assert!(matches!(refused, Err(ProvisionerError::NotPermitted { action: "s3:GetObject", .. })));
+        deployment.secrets.switch.set(Failing::Unavailable);
+        let refused = deployment.look(key.kind()).await;
+        assert!(matches!(refused, Err(ProvisionerError::Aws { action: "secretsmanager:DescribeSecret", .. })));
+    }
+}

@@ -82,8 +82,11 @@ impl ProvisionerError {
             Self::NoPassword => "give --password-file".into(),
             Self::NotMade(_) => "check this machine's clock".into(),
             Self::FileExists(_) => "give another folder with --out".into(),
+            Self::NotPermitted { action: "s3:GetObject", .. } => {
+                "these AWS credentials need s3:GetObject, and s3:ListBucket for an object that is not there yet".into()
+            }
             Self::NotPermitted { action, .. } => {
-                format!("these AWS credentials need {action}; for an object that is not there also s3:ListBucket")
+                format!("these AWS credentials need {action}; then repeat the command")
             }
             Self::Aws { .. } => "check --bucket, the AWS credentials, the region and the network; then repeat".into(),
             Self::Exposed(_) => {

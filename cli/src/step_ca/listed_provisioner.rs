@@ -5,7 +5,7 @@ use serde_json::Value;
 pub struct ListedProvisioner(Value);
 
 impl ListedProvisioner {
-    pub(super) const fn new(listed: Value) -> Self {
+    pub(crate) const fn new(listed: Value) -> Self {
         Self(listed)
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     body::{Body, Bytes},
     extract::{Path, Request, State},
     http::{HeaderMap, Method, header},
@@ -21,10 +21,11 @@ use issue::issue;
 use issuer::Issuer;
 use pki::Certificate;
 use ports::{
-    Clock as _, SystemClock,
+    AppendSecret as _, Clock as _, FindSecret as _, Object, ReadObject as _, ReadSecret as _, SystemClock,
+    VersionSelector,
     memory::{MemoryLedger, MemoryObjects, MemorySecrets},
 };
-use protocol::SystemRandom;
+use protocol::{Secret, SecretValue, SystemRandom};
 use serde_json::{Value, json};
 
 use super::json as answer;
@@ -56,6 +57,8 @@ pub(super) fn router(issuer: Issuer<MemoryObjects, MemorySecrets>) -> Router {
         .route("/2015-03-31/functions/{name}/invocations", post(invoke))
         .with_state(Arc::new(issuer))
         .merge(certificates())
+        .route("/countersign-bucket/{*key}", get(object).put(put_object))
+        .layer(Extension(MemoryObjects::default()))
         .layer(from_fn(signed));
     Router::new().route("/federation", get(federation)).merge(aws).merge(registry())
 }
@@ -136,15 +139,18 @@ async fn invoke(
 struct Cas {
     registered: Mutex<BTreeMap<String, String>>,
     parameters: Mutex<BTreeMap<String, Value>>,
+    secrets: MemorySecrets,
 }
 
 fn certificates() -> Router {
+    let cas = Cas::default();
+    ["jwk", "x5c", "x5c-issuer"].iter().for_each(|name| cas.secrets.create(&format!("countersign/step-ca/{name}")));
     Router::new()
         .route("/registrationcode", get(async || Json(json!({ "registrationCode": "0123456789abcdef" }))))
         .route("/cacertificate", post(register_ca))
         .route("/cacertificate/{id}", get(describe_ca))
         .route("/", post(called))
-        .with_state(Arc::<Cas>::default())
+        .with_state(Arc::new(cas))
 }
 
 async fn describe_ca(State(cas): State<Arc<Cas>>, Path(id): Path<String>) -> Response {
@@ -169,6 +175,7 @@ async fn called(cas: State<Arc<Cas>>, headers: HeaderMap, body: Bytes) -> Respon
     let order: Value = serde_json::from_slice(&body).unwrap();
     match headers["x-amz-target"].to_str().unwrap() {
         "Logs_20140328.FilterLogEvents" => log_events(&order),
+        call if call.starts_with("secretsmanager.") => secret(&cas.secrets, call, &order).await,
         call => parameter(&cas, call, &order),
     }
 }
@@ -204,4 +211,44 @@ fn parameter(cas: &Cas, call: &str, order: &Value) -> Response {
         }
         (_, None) => refusal(400, "ParameterNotFound", "no such parameter"),
     }
+}
+
+/// AWS Secrets Manager: the secrets of the stack `countersign`, without values.
+async fn secret(secrets: &MemorySecrets, call: &str, order: &Value) -> Response {
+    let text = |name: &str| order[name].as_str().unwrap_or_default();
+    let name = text("SecretId");
+    let missing = || refusal(400, "ResourceNotFoundException", "there is no such secret, or value");
+    match call {
+        "secretsmanager.DescribeSecret" if secrets.exists(name).await.unwrap() => answer(200, &json!({ "Name": name })),
+        "secretsmanager.GetSecretValue" => {
+            let selector = VersionSelector { id: None, stage: order["VersionStage"].as_str() };
+            let Ok(version) = secrets.read(name, selector).await else { return missing() };
+            let SecretValue::Text(value) = version.value else { return missing() };
+            answer(200, &json!({ "Name": name, "VersionId": version.version_id, "SecretString": value.expose() }))
+        }
+        "secretsmanager.PutSecretValue" if secrets.exists(name).await.unwrap() => {
+            let value = Secret::new(text("SecretString").to_owned());
+            secrets.append(name, &value, text("ClientRequestToken")).await.unwrap();
+            answer(200, &json!({ "Name": name, "VersionId": text("ClientRequestToken") }))
+        }
+        _ => missing(),
+    }
+}
+
+/// Amazon S3: the bucket `countersign-bucket`, empty at first.
+async fn object(Extension(objects): Extension<MemoryObjects>, Path(key): Path<String>) -> Response {
+    match objects.read(&key, None, usize::MAX).await {
+        Ok(Some(Object { bytes, etag })) => {
+            Response::builder().header(header::ETAG, etag.0).body(Body::from(bytes.expose().clone())).unwrap()
+        }
+        _ => {
+            let body = Body::from("<Error><Code>NoSuchKey</Code><Message>there is none</Message></Error>");
+            Response::builder().status(404).body(body).unwrap()
+        }
+    }
+}
+
+async fn put_object(Extension(objects): Extension<MemoryObjects>, Path(key): Path<String>, body: Bytes) -> Response {
+    objects.put(&key, body.to_vec());
+    Response::builder().header(header::ETAG, "\"new\"").body(Body::empty()).unwrap()
 }
