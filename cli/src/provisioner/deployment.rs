@@ -159,7 +159,7 @@ mod tests {
     /// A stack that was deployed, and has no provisioner yet.
     fn deployed() -> Memory {
         let secrets = MemorySecrets::default();
-        ["jwk", "x5c", "x5c-issuer"].iter().for_each(|name| secrets.create(&format!("prod/step-ca/{name}")));
+        ["jwk", "x5c", "x5c-intermediate"].iter().for_each(|name| secrets.create(&format!("prod/step-ca/{name}")));
         Deployment { bucket: "bucket".into(), stack: "prod".into(), objects: MemoryObjects::default(), secrets }
     }
 
@@ -198,7 +198,7 @@ mod tests {
             let read = ProvisionerKey::from_json(kind, &secret).unwrap();
             assert_eq!(*read.to_json().expose(), secret);
         }
-        let issuer = value(&deployment, "x5c-issuer").await.unwrap();
+        let issuer = value(&deployment, "x5c-intermediate").await.unwrap();
         Issuer::from_json(&issuer).unwrap();
     }
 
@@ -260,7 +260,7 @@ mod tests {
     async fn a_stack_that_is_not_deployed_and_missing_permission_are_told() {
         let nowhere = Memory { secrets: MemorySecrets::default(), ..deployed() };
         let missing = nowhere.look(ProvisionerKind::X5c).await;
-        assert!(matches!(missing, Err(ProvisionerError::NoSecret(name)) if name == "prod/step-ca/x5c-issuer"));
+        assert!(matches!(missing, Err(ProvisionerError::NoSecret(name)) if name == "prod/step-ca/x5c-intermediate"));
         let (deployment, key) = (deployed(), NewKey::jwk().unwrap());
         let found = deployment.look(key.kind()).await.unwrap();
         deployment.objects.switch.set(Failing::Forbidden);

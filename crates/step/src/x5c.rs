@@ -77,7 +77,7 @@ impl Authority {
 
 impl Issuer {
     /// The last part of the name of the secret that holds it; the first is the stack's, as `<stack>/step-ca`.
-    pub const SECRET_NAME: &'static str = "x5c-issuer";
+    pub const SECRET_NAME: &'static str = "x5c-intermediate";
 
     /// Reads `{"key": <PKCS#8 PEM>, "certificate": <PEM>}`.
     ///

@@ -16,7 +16,7 @@ use step::{
 };
 
 const LEAF: &str = "countersign/step-ca/x5c";
-const ISSUER: &str = "countersign/step-ca/x5c-issuer";
+const ISSUER: &str = "countersign/step-ca/x5c-intermediate";
 const LEAF_LIFE: u64 = 90 * 86_400;
 
 async fn run(world: &World) -> Report {
