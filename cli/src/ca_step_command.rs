@@ -9,7 +9,7 @@ use step::{Ca, CaUrl, Provisioner, RootFingerprint};
 
 use crate::{
     ca_step_args::{CaStepCommand, CaStepProvisioner, Kind},
-    commands::{print, print_json, tell, usage},
+    commands::{print, tell, usage},
     progress::waiting_for,
 };
 
@@ -84,7 +84,8 @@ fn out(kind: Kind, order: &CaStepProvisioner) -> Option<&Path> {
 
 fn show(provisioner: &serde_json::Value) -> Result<(), Error> {
     tell("add this to authority.provisioners in the CA's configuration, and have the CA read it:");
-    print_json(provisioner)
+    // Whole lines, also for who reads line by line while this waits.
+    print(format!("{provisioner:#}\n").as_bytes())
 }
 
 async fn within<T>(timeout: Duration, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
