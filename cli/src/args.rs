@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::{
     agent_args::{CredentialProcess, ProbeAgent, RunAgent},
+    cert_args::Certificates,
     config_command::ConfigCommands,
     device_args::Devices,
     doctor_command::Doctor,
@@ -54,6 +55,7 @@ pub(crate) enum Command {
     CredentialProcess(CredentialProcess),
     Token(Token),
     Device(Devices),
+    Cert(Certificates),
     Config(ConfigCommands),
     Doctor(Doctor),
     #[cfg(feature = "operator")]

@@ -14,7 +14,7 @@ use countersign::{
 use crate::{
     agent_command,
     args::{Args, Command, Common, Configure, ConsoleUrl, Get, Publish, Pull, state_folder},
-    config_command, credential_process_command, device_commands, doctor_command, exec_command, probe_command,
+    cert_commands, config_command, credential_process_command, device_commands, doctor_command, exec_command, probe_command,
     progress::{self, waiting_for},
     token_args::Token,
     token_commands,
@@ -35,6 +35,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Error> {
         Command::Probe(probe) => probe_command::run(probe).await,
         Command::CredentialProcess(asked) => credential_process_command::run(asked).await,
         Command::Device(devices) => device_commands::run(devices.command).await,
+        Command::Cert(certificates) => return cert_commands::run(certificates.command).await.map(ExitCode::from),
         Command::Config(config) => config_command::run(config),
         Command::Doctor(doctor) => return doctor_command::run(doctor).await.map(ExitCode::from),
         #[cfg(feature = "operator")]

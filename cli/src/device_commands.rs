@@ -46,20 +46,21 @@ pub(crate) async fn run(command: DeviceCommand) -> Result<(), Error> {
 
 /// A client with the token that these options name, and the token.
 pub(crate) async fn client(access: &DeviceAccess) -> Result<(DeviceClient, BearerToken), Error> {
-    let DeviceAccess { token_file, access } = access;
-    let token = match token_file {
-        Some(path) => {
-            let text = if path == Path::new("-") {
-                token_of(stdin().lock(), Path::new("standard input"))?
-            } else {
-                token_of(File::open(path).map_err(|source| unread(path, source))?, path)?
-            };
-            BearerToken::read(text).ok_or(TokenError::NotAToken)?
-        }
-        None => token(access.clone()).await?,
-    };
-    let client = DeviceClient::new(url_for(access)?, &token).timeout(access.common.broker.timeout);
+    let token = bearer(access).await?;
+    let timeout = access.access.common.broker.timeout;
+    let client = DeviceClient::new(url_for(&access.access)?, &token).timeout(timeout);
     Ok((client, token))
+}
+
+/// The token that these options name.
+pub(crate) async fn bearer(DeviceAccess { token_file, access }: &DeviceAccess) -> Result<BearerToken, Error> {
+    let Some(path) = token_file else { return token(access.clone()).await };
+    let text = if path == Path::new("-") {
+        token_of(stdin().lock(), Path::new("standard input"))?
+    } else {
+        token_of(File::open(path).map_err(|source| unread(path, source))?, path)?
+    };
+    Ok(BearerToken::read(text).ok_or(TokenError::NotAToken)?)
 }
 
 async fn get(DeviceGet { name, json, access }: DeviceGet) -> Result<(), Error> {

@@ -102,7 +102,7 @@ pub use ports::CertificateStatus;
 pub use profile::{AccessKey, InvalidProfile, Profile};
 pub use protocol::{
     AccessToken, Answer, AwsCredentials, Denial, DenialCode, Grant, Group, Manifest, Pool, Secret, SecretGrant,
-    SecretValue, Want,
+    SecretValue, SubjectName, Want,
 };
 #[cfg(feature = "operator")]
 pub use table::Table;

@@ -17,6 +17,12 @@ mod ca_commands;
 mod ca_step_args;
 #[cfg(feature = "operator")]
 mod ca_step_command;
+mod cert_args;
+mod cert_commands;
+mod cert_enroll_command;
+mod cert_inspect_command;
+mod cert_renew_command;
+mod cert_revoke_command;
 mod commands;
 #[cfg(feature = "operator")]
 mod completions_command;
@@ -38,6 +44,7 @@ mod man_command;
 mod needs_args;
 mod probe_command;
 mod progress;
+mod prompt;
 mod provision_command;
 mod provision_order;
 mod subject_args;

@@ -232,7 +232,7 @@ fn ask_for_touch(key: &SshKey) {
     tell(&format!("touch the security key: {} {comment}", key.fingerprint()));
 }
 
-fn time(unix_seconds: u64) -> String {
+pub(crate) fn time(unix_seconds: u64) -> String {
     if unix_seconds >= YEAR_10000 {
         return unix_seconds.to_string();
     }

@@ -38,6 +38,12 @@ impl Hook {
         }
     }
 
+    /// Whether it runs.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
     /// Takes note of an ended process; whether it was this command.
     pub fn ended(&mut self, pid: Pid, end: End, environment: impl FnOnce() -> Result<Environment, Error>) -> bool {
         if self.running.is_none_or(|child| child.pid() != pid) {

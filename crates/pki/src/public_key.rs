@@ -111,6 +111,17 @@ impl PublicKey {
         self.kind == Kind::Rsa
     }
 
+    /// Its kind in words: `ECDSA P-256`, `RSA 2048`.
+    #[must_use]
+    pub fn kind_text(&self) -> String {
+        match self.kind {
+            Kind::P256 => "ECDSA P-256".into(),
+            Kind::P384 => "ECDSA P-384".into(),
+            Kind::P521 => "ECDSA P-521".into(),
+            Kind::Rsa => format!("RSA {}", rsa(&self.key).map_or(0, |(modulus, _)| bits(modulus))),
+        }
+    }
+
     /// Whether a device may have it.
     pub(crate) fn is_for_device(&self) -> bool {
         match self.kind {
