@@ -11,8 +11,8 @@ use countersign::{
 
 use crate::{
     cert_args::CertCommand, cert_enroll_command::enroll, cert_inspect_command::inspect, cert_renew_command::renew,
-    cert_revoke_command::revoke, commands::tell, device_args::DeviceAccess, device_commands::BROKER, progress::waiting_for,
-    prompt, token_commands::url_for,
+    cert_revoke_command::revoke, commands::tell, device_args::DeviceAccess, device_commands::BROKER,
+    progress::waiting_for, prompt, token_commands::url_for,
 };
 
 /// What some of this waits for.

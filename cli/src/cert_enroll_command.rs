@@ -1,7 +1,10 @@
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use countersign::{
-    DeviceKey, Error, Grant, KeyKind, Secret, Subject, SubjectFields, SubjectName, Want,
+    DeviceKey, Error, Grant, KeyKind, ReservedKey, Secret, Subject, SubjectFields, SubjectName, Want,
     enrollment::{CaRecord, CertificateFiles, EnrollmentError, OneTimeToken, Proof, TokenOrder},
     step_ca::{Expected, Issued, Names, StepCa, StepCaError},
 };
@@ -23,7 +26,9 @@ use crate::{
 struct Key {
     key: DeviceKey,
     /// Of a new key: its file, which is not `key.pem` yet.
-    reserved: Option<countersign::ReservedKey>,
+    reserved: Option<ReservedKey>,
+    /// Whether the folder was made for it.
+    is_folder_new: bool,
 }
 
 /// How a one-time token is got.
@@ -60,6 +65,8 @@ pub(crate) async fn enroll(order: Enroll) -> Result<(), Error> {
         Err(error) => {
             if is_left_open(&error) {
                 key.keep(&folder)?;
+            } else {
+                key.forget(&folder);
             }
             return Err(error);
         }
@@ -93,16 +100,26 @@ impl Key {
     /// The key that is there, or a new one, which is on disk when this returns.
     fn new(folder: &Path, options: &EnrollFiles) -> Result<Self, Error> {
         if options.reuse_key {
-            return Ok(Self { key: CertificateFiles::in_folder(folder).key()?, reserved: None });
+            return Ok(Self { key: CertificateFiles::in_folder(folder).key()?, reserved: None, is_folder_new: false });
         }
         if !options.force {
             CertificateFiles::are_free(folder)?;
         }
+        let is_folder_new = folder.symlink_metadata().is_err();
         let mut reserved = CertificateFiles::reserve_key(folder)?;
         let key = DeviceKey::generate(options.key_type.unwrap_or(KeyKind::EcdsaP256));
         let key = key.map_err(EnrollmentError::NoRequest)?;
         reserved.write(&key.to_pem())?;
-        Ok(Self { key, reserved: Some(reserved) })
+        Ok(Self { key, reserved: Some(reserved), is_folder_new })
+    }
+
+    /// Deletes a new key that no certificate can be of.
+    fn forget(self, folder: &Path) {
+        drop(self.reserved);
+        if self.is_folder_new {
+            // Where another process put something into it, it stays.
+            let _ = fs::remove_dir(folder);
+        }
     }
 
     /// Keeps a new key whose certificate may be there, and says where it is.
@@ -148,8 +165,7 @@ impl<'a> Way<'a> {
             }
             Self::Code(source) => {
                 let client = enrollment_client(access)?;
-                let get =
-                    async |code: &_| waiting_for(BROKER, client.token(&order, Proof::Code(code))).await;
+                let get = async |code: &_| waiting_for(BROKER, client.token(&order, Proof::Code(code))).await;
                 source.token(subject, proof.channel, &client, get).await
             }
             Self::Bearer => {

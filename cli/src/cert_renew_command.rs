@@ -23,7 +23,8 @@ use crate::{
 };
 
 /// What the command after a renewal does not get, besides what [`Environment`] leaves out.
-const SECRET: [&str; 4] = ["NPM_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"];
+const SECRET: [&str; 4] =
+    ["NPM_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"];
 
 /// Renews once, or as long as it lives, and gives the exit code.
 pub(crate) async fn renew(order: Renew) -> Result<u8, Error> {

@@ -2,9 +2,7 @@ use std::{io::Write as _, path::Path};
 
 use countersign::{
     Error, Secret,
-    enrollment::{
-        CaRecord, CertificateFiles, EnrollmentError, OneTimeToken, Proof, RevocationOrder,
-    },
+    enrollment::{CaRecord, CertificateFiles, EnrollmentError, OneTimeToken, Proof, RevocationOrder},
     step_ca::{ReasonCode, Revoker, StepCa},
 };
 use pki::Certificate;

@@ -14,7 +14,8 @@ use countersign::{
 use crate::{
     agent_command,
     args::{Args, Command, Common, Configure, ConsoleUrl, Get, Publish, Pull, state_folder},
-    cert_commands, config_command, credential_process_command, device_commands, doctor_command, exec_command, probe_command,
+    cert_commands, config_command, credential_process_command, device_commands, doctor_command, exec_command,
+    probe_command,
     progress::{self, waiting_for},
     token_args::Token,
     token_commands,

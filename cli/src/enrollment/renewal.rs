@@ -116,7 +116,8 @@ impl<R: Renewable> Renewal<R> {
         let left = |until: u64| Duration::from_secs(until).saturating_sub(now.wall);
         let early = share(validity.lifetime() / 20, &*self.random);
         let wait = left(validity.two_thirds()).saturating_sub(early);
-        let left = left(validity.until);
+        // The last second is one in which it is valid.
+        let left = left(validity.until.saturating_add(1));
         let least = if is_new { SECOND.max(left / 3) } else { Duration::ZERO };
         Plan { validity, due: now.after(wait.max(least)), end: now.after(left) }
     }

@@ -150,7 +150,7 @@ impl StepCaError {
             Self::NoSuchRoot | Self::WrongRoot => {
                 "check the fingerprint: step certificate fingerprint root_ca.crt; what answers may be another CA"
             }
-            Self::Invalid(_) => "check the names and the lifetime that are asked for; the CA's log tells more",
+            Self::Invalid(_) => "check what is asked for against what the CA says; its log tells more",
             Self::Refused(_) => {
                 "a token is good once and for five minutes, and a revoked certificate for nothing; the CA's log tells more"
             }
