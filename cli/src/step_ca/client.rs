@@ -312,6 +312,7 @@ fn by_tls(error: &reqwest::Error) -> Option<StepCaError> {
             | Alert::CertificateUnknown
             | Alert::UnsupportedCertificate
             | Alert::UnknownCA
+            | Alert::DecryptError
             | Alert::AccessDenied
             | Alert::CertificateRequired
     );

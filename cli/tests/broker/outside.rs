@@ -144,7 +144,9 @@ struct Cas {
 
 fn certificates() -> Router {
     let cas = Cas::default();
-    ["jwk", "x5c", "x5c-intermediate"].iter().for_each(|name| cas.secrets.create(&format!("countersign/step-ca/{name}")));
+    ["jwk", "x5c", "x5c-intermediate"]
+        .iter()
+        .for_each(|name| cas.secrets.create(&format!("countersign/step-ca/{name}")));
     Router::new()
         .route("/registrationcode", get(async || Json(json!({ "registrationCode": "0123456789abcdef" }))))
         .route("/cacertificate", post(register_ca))
