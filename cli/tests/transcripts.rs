@@ -1,4 +1,5 @@
-//! What every command prints: `transcripts/*.trycmd`, run with a broker, an ssh-agent and AWS in this process.
+//! What every command prints: `transcripts/*.trycmd`, run with a broker, a step-ca, an ssh-agent and AWS in this
+//! process.
 //!
 //! A unit test of the command holds the list of them against its commands: `src/transcript_tests.rs`. `TRYCMD=overwrite` writes anew
 //! what is printed; what truly varies is `[..]` there.
@@ -6,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod broker;
+mod ca;
 mod ssh_agent;
 
 use std::{
@@ -16,6 +18,7 @@ use std::{
 };
 
 use broker::Broker;
+use ca::TestCa;
 use pki::{DeviceKey, KeyKind, Subject, SubjectFields};
 use ports::RegistrationTask;
 use ssh_agent::SshAgent;
@@ -24,13 +27,16 @@ use ssh_agent::SshAgent;
 fn commands_print_what_their_transcripts_say() {
     let set: Vec<String> = env::vars().map(|(name, _)| name).filter(|name| name.starts_with("COUNTERSIGN_")).collect();
     assert!(set.is_empty(), "the transcripts are of an environment without {set:?}");
-    let (broker, agent) = (Broker::start(), SshAgent::start());
+    let (broker, ca, agent) = (Broker::start(), TestCa::start(), SshAgent::start());
+    broker.serve_ca(ca.json());
     broker.objects.put("ssh-keys/ops.pub", agent.public.as_str());
     let folder = tempfile::tempdir().unwrap();
     // What is delivered there is in memory; the transcripts find it as `run`.
     let runtime = tempfile::tempdir_in("/dev/shm").unwrap();
     symlink(runtime.path(), folder.path().join("run")).unwrap();
     furnish(folder.path(), &broker);
+    broker.codes.write_into(&folder.path().join("codes"));
+    fs::write(folder.path().join("ott"), ca.token("frank", &[], "frank")).unwrap();
     configure(folder.path());
     // One for each transcript: they run at once.
     let agents = [("[ONCE]", "once"), ("[PROBED]", "probed"), ("[ASKED]", "asked")]
@@ -69,6 +75,8 @@ fn commands_print_what_their_transcripts_say() {
         cases.insert_var(name, address).unwrap();
     }
     cases.insert_var("[URL]", broker.url.clone()).unwrap();
+    cases.insert_var("[CA]", ca.url.to_string()).unwrap();
+    cases.insert_var("[FINGERPRINT]", ca.fingerprint.to_string()).unwrap();
     cases.insert_var("[KEY]", agent.fingerprint.clone()).unwrap();
     cases.insert_var("[SOCKET]", agent.socket.to_str().unwrap().to_owned()).unwrap();
     cases.insert_var("[RUNTIME]", runtime.path().to_str().unwrap().to_owned()).unwrap();

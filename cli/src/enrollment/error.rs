@@ -13,7 +13,7 @@ pub enum EnrollmentError {
         request_id: String,
     },
     /// The broker refused a code, or a token (401).
-    #[error("the broker refused it (request id {request_id})")]
+    #[error("the broker refused the code, or the token (request id {request_id})")]
     Refused {
         /// Under this id the broker's audit log holds the reason.
         request_id: String,

@@ -7,10 +7,13 @@ use crate::{Error, step_ca::StepCaError};
 /// The most certificates that are taken from an answer.
 const MAX_CERTIFICATES: usize = 8;
 
+/// How many seconds later than now a certificate may begin: this machine's clock may be slow, and a CA need not date back.
+const CLOCK_TOLERANCE: u64 = 60;
+
 /// A certificate that a CA issued, which follows from its root.
 ///
-/// Every signature holds, from the certificate to the root; what signs may sign; every one is valid at the time that was given; key and
-/// names are those that were expected, and a CA may have added names. Not checked: name constraints.
+/// Every signature holds, from the certificate to the root; what signs may sign; every one is valid at the time that was given, and the
+/// first a minute later at the latest; key and names are those that were expected, and a CA may have added names. Not checked: name constraints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issued {
     /// The certificate, then what stands above it, without the root.
@@ -83,7 +86,9 @@ impl Issued {
         if !is_chain(&chain) {
             return unusable("it does not follow from the CA's root");
         }
-        if !chain.iter().all(|certificate| certificate.is_valid_at(expected.now)) {
+        let begins_soon = leaf.not_before() <= expected.now.saturating_add(CLOCK_TOLERANCE);
+        let is_over = leaf.not_after() < expected.now;
+        if is_over || !begins_soon || !chain[1..].iter().all(|above| above.is_valid_at(expected.now)) {
             return unusable("it, or what stands above it, is not valid at this machine's time");
         }
         chain.pop();

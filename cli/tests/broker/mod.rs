@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, clippy::panic, clippy::unwrap_used, reason = "each test file uses its part")]
 
 mod devices;
+mod enrollment;
 mod outside;
 mod roles;
 
@@ -37,13 +38,14 @@ use tokio::sync::oneshot;
 use web::Caller;
 
 pub use devices::Devices;
+pub use enrollment::Codes;
 pub use roles::Roles;
 
 const KEY_SECRET: &str = "countersign/server-key";
 const TOKEN_KEY_SECRET: &str = "countersign/token-key";
 
 /// What is allowed: the group `web` its path of secrets, a role and a token; keys of `ssh-keys/ops.pub` tokens, and the group's
-/// and operators' tokens devices.
+/// and operators' tokens devices. Everybody may enrol all but `root`, and revoke.
 const POLICY: &str = r#"
 permit (principal == Group::"web", action == Action::"secret:read", resource in Path::"app");
 permit (principal == Group::"web", action == Action::"aws:assume", resource == Role::"deploy");
@@ -53,6 +55,8 @@ permit (principal == Group::"web", action == Action::"token:issue", resource == 
 permit (principal in KeyFile::"ops", action == Action::"token:issue", resource);
 permit (principal, action in [Action::"device:provision", Action::"device:read", Action::"device:update",
                               Action::"device:delete"], resource);
+permit (principal, action == Action::"certificate:enroll", resource) unless { resource.name == "root" };
+permit (principal, action == Action::"certificate:revoke", resource);
 "#;
 
 /// The ports of all functions.
@@ -88,6 +92,8 @@ pub struct Broker {
     pub roles: Roles,
     /// AWS IoT behind it.
     pub devices: Devices,
+    /// Codes that subjects were sent.
+    pub codes: Codes,
     door: Arc<Door>,
     manifest: Mutex<Manifest>,
     stop: Option<oneshot::Sender<()>>,
@@ -156,9 +162,10 @@ impl Broker {
             PoolEntry::of(&group, &pool),
         );
         put_generation(&objects, &manifest, &pool);
-        let (devices, door) = (Devices::new(), Arc::<Door>::default());
+        let (devices, codes, door) = (Devices::new(), Codes::default(), Arc::<Door>::default());
         let router = exchange_router(&objects, &secrets, &roles)
             .merge(token_router(&objects, &secrets).merge(devices.router(&objects)))
+            .merge(enrollment::router(&objects, &secrets, &codes))
             .merge(outside::router(issuer(&objects, &secrets)))
             .layer(from_fn_with_state(Arc::clone(&door), pass));
         let (stop, stopped) = oneshot::channel();
@@ -169,6 +176,7 @@ impl Broker {
             secrets,
             roles,
             devices,
+            codes,
             door,
             manifest: Mutex::new(manifest),
             stop: Some(stop),
@@ -205,6 +213,11 @@ impl Broker {
         let accept_until = SystemClock.unix_seconds() + accepted.as_secs();
         *manifest = manifest.next(audience, url, server_key, PoolEntry::of(&manifest.group, &pool), accept_until);
         put_generation(&self.objects, &manifest, &pool);
+    }
+
+    /// Names the CA whose registration authority it is, by what stands in `step-ca/ca.json`.
+    pub fn serve_ca(&self, json: String) {
+        self.objects.put("step-ca/ca.json", json);
     }
 
     /// Writes the group's material as it now is into a folder, in the bucket's layout: what is pulled from, and with its modes also

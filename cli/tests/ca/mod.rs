@@ -108,7 +108,7 @@ impl TestCa {
         });
         let router = router(&inner);
         let (stop, stopped) = oneshot::channel();
-        let thread = thread::spawn(move || serve(listener, tls, router, stopped));
+        let thread = thread::spawn(move || serve(listener, tls, &router, stopped));
         Self { url, fingerprint, inner, stop: Some(stop), thread: Some(thread) }
     }
 
@@ -194,7 +194,7 @@ fn tls(authority: &Authority) -> ServerConfig {
     config.with_client_cert_verifier(clients).with_single_cert(chain, key).unwrap()
 }
 
-fn serve(listener: TcpListener, tls: ServerConfig, router: Router, mut stopped: oneshot::Receiver<()>) {
+fn serve(listener: TcpListener, tls: ServerConfig, router: &Router, mut stopped: oneshot::Receiver<()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(tls));
     runtime.block_on(async {
