@@ -29,11 +29,12 @@ impl ReadSecret for SecretsManager {
             .await
             .map_err(|error| fault(&error))?;
         let value = match (found.secret_string, found.secret_binary) {
-            // AWS stores no empty text; some emulators give a secret without a value so.
+            // AWS stores no empty text, and answers of a secret without a value that there is none; emulators give it so.
             (Some(text), None) if text.is_empty() => return Err(Fault::Missing),
+            (None, None) => return Err(Fault::Missing),
             (Some(text), None) => SecretValue::Text(Secret::new(text)),
             (None, Some(bytes)) => SecretValue::Binary(Secret::new(bytes.into_inner())),
-            _ => return Err(Fault::Unusable("secret is neither text nor binary")),
+            (Some(_), Some(_)) => return Err(Fault::Unusable("secret is both text and binary")),
         };
         Ok(SecretVersion {
             version_id: found.version_id.ok_or(Fault::Unusable("secret without a version id"))?,
