@@ -34,18 +34,16 @@ pub(crate) async fn renew(order: Renew) -> Result<u8, Error> {
     }
     // A signal that comes from now on is not lost.
     let signals = if order.daemon { Some(Signals::listen()?) } else { None };
-    let renewal = renewal(&order)?;
+    let renewal = renewal(&order);
     match signals {
         Some(signals) => stay(renewal, after, signals, order.force).await,
         None => once(&renewal, after, order.force).await,
     }
 }
 
-fn renewal(Renew { folder, files, timeout, .. }: &Renew) -> Result<FileRenewal, Error> {
+fn renewal(Renew { folder, files, timeout, .. }: &Renew) -> FileRenewal {
     if let Some(folder) = folder {
-        let record = CertificateFiles::ca(folder)?;
-        let files = CertificateFiles::in_folder(folder);
-        return Ok(FileRenewal::new(files, record.url, Some(record.fingerprint), *timeout));
+        return FileRenewal::in_folder(folder, *timeout);
     }
     let RenewFiles { certificate, chain_file, key_file, root, ca_url } = files;
     let (Some(key), Some(root), Some(url)) = (key_file, root, ca_url) else {
@@ -57,7 +55,7 @@ fn renewal(Renew { folder, files, timeout, .. }: &Renew) -> Result<FileRenewal, 
         chain: chain_file.clone(),
         root: root.clone(),
     };
-    Ok(FileRenewal::new(files, url.clone(), None, *timeout))
+    FileRenewal::of_files(files, url.clone(), *timeout)
 }
 
 async fn once(renewal: &FileRenewal, mut after: After, now: bool) -> Result<u8, Error> {

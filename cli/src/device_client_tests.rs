@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// An answer: status, further header lines, body; or none, and the connection is closed.
-type Scripted = Option<(u16, &'static str, &'static str)>;
+pub(crate) type Scripted = Option<(u16, &'static str, &'static str)>;
 
 const SAID: &str = r#"{"error":"because"}"#;
 const LEFT: &str = r#"{"error":"because","certificateId":"ab","undone":false}"#;
@@ -28,13 +28,14 @@ const MADE: &str = r#"{"certificatePem":"pem","resourceArns":{"thing":"arn"}}"#;
 const DEVICE: &str =
     r#"{"thingName":"a","arn":"arn","thingType":null,"attributes":{},"certificates":[],"policies":[],"groups":[]}"#;
 
-struct Server {
-    url: String,
-    requests: Arc<Mutex<Vec<String>>>,
+/// A server that answers by a script, and takes note of what it was asked.
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    async fn start(script: impl IntoIterator<Item = Scripted>) -> Self {
+    pub(crate) async fn start(script: impl IntoIterator<Item = Scripted>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::<Mutex<Vec<String>>>::default();
@@ -59,7 +60,7 @@ impl Server {
         DeviceClient::new(self.url.parse().unwrap(), &token("a", 0, 100)).timeout(Duration::from_secs(10))
     }
 
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.requests.lock().unwrap().len()
     }
 }

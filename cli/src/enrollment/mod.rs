@@ -1,6 +1,8 @@
 //! Certificates of a step-ca, by one-time tokens of the broker: obtained, kept in files, and renewed.
 
 mod broker;
+#[cfg(test)]
+mod broker_tests;
 mod certificate_files;
 mod channel;
 mod code;

@@ -1,8 +1,11 @@
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use pki::Certificate;
 use ports::{Clock as _, SystemClock};
-use step::{CaUrl, RootFingerprint};
+use step::CaUrl;
 
 use crate::{Error, enrollment::CertificateFiles, step_ca::StepCa};
 
@@ -30,41 +33,62 @@ pub trait Renewable {
     fn renew(&self) -> impl Future<Output = Result<Validity, Error>>;
 }
 
-/// A certificate in files, which its CA renews over mutual TLS.
+/// A certificate in files, which its CA renews over mutual TLS. Everything is read anew each time.
 #[derive(Clone, Debug)]
 pub struct FileRenewal {
-    files: CertificateFiles,
-    url: CaUrl,
-    fingerprint: Option<RootFingerprint>,
+    place: Place,
     timeout: Duration,
 }
 
+#[derive(Clone, Debug)]
+enum Place {
+    /// What an enrolment wrote, with the record of its CA.
+    Folder(PathBuf),
+    Files(CertificateFiles, CaUrl),
+}
+
 impl FileRenewal {
-    /// The certificate of these files, of the CA at this url, whose root has this fingerprint, where one is known beside the file of
-    /// the root. A renewal may take so long.
+    /// The certificate of a folder that an enrolment wrote. A renewal may take so long.
     #[must_use]
-    pub const fn new(
-        files: CertificateFiles,
-        url: CaUrl,
-        fingerprint: Option<RootFingerprint>,
-        timeout: Duration,
-    ) -> Self {
-        Self { files, url, fingerprint, timeout }
+    pub fn in_folder(folder: &Path, timeout: Duration) -> Self {
+        Self { place: Place::Folder(folder.to_owned()), timeout }
+    }
+
+    /// The certificate of these files, of the CA at this url. A renewal may take so long.
+    #[must_use]
+    pub const fn of_files(files: CertificateFiles, url: CaUrl, timeout: Duration) -> Self {
+        Self { place: Place::Files(files, url), timeout }
+    }
+
+    fn files(&self) -> CertificateFiles {
+        match &self.place {
+            Place::Folder(folder) => CertificateFiles::in_folder(folder),
+            Place::Files(files, _) => files.clone(),
+        }
+    }
+
+    fn ca(&self) -> Result<StepCa, Error> {
+        let (url, root) = match &self.place {
+            Place::Folder(folder) => {
+                let record = CertificateFiles::ca(folder)?;
+                (record.url, self.files().root(Some(&record.fingerprint))?)
+            }
+            Place::Files(files, url) => (url.clone(), files.root(None)?),
+        };
+        Ok(StepCa::new(url, root).timeout(self.timeout))
     }
 }
 
 impl Renewable for FileRenewal {
     fn validity(&self) -> Result<Validity, Error> {
-        Ok(Validity::of(self.files.identity()?.certificate()))
+        Ok(Validity::of(self.files().identity()?.certificate()))
     }
 
-    /// Everything is read anew.
     async fn renew(&self) -> Result<Validity, Error> {
-        let identity = self.files.identity()?;
-        let root = self.files.root(self.fingerprint.as_ref())?;
-        let ca = StepCa::new(self.url.clone(), root).timeout(self.timeout);
-        let issued = ca.renew(&identity, SystemClock.unix_seconds()).await?;
-        self.files.write(&issued)?;
+        let files = self.files();
+        let identity = files.identity()?;
+        let issued = self.ca()?.renew(&identity, SystemClock.unix_seconds()).await?;
+        files.write(&issued)?;
         Ok(Validity::of(issued.certificate()))
     }
 }
