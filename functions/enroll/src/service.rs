@@ -92,8 +92,18 @@ impl<P: Ports> Service<P> {
             let public_keys = async { self.public_keys.live(clock).await.map(|_| ()) };
             let code_key = async { self.code_key.get(clock).await.map(|_| ()) };
             let registrar = self.registrar.prefetch(clock);
-            if let Err(fault) = tokio::try_join!(directory, policies, public_keys, code_key, registrar) {
-                tracing::warn!(error = ports::chain(&fault), "not everything prefetched");
+            let loaded = tokio::join!(directory, policies, public_keys, code_key, registrar);
+            let all = [
+                ("directory", loaded.0),
+                ("policies", loaded.1),
+                ("public_keys", loaded.2),
+                ("code_key", loaded.3),
+                ("registrar", loaded.4),
+            ];
+            for (what, loaded) in all {
+                if let Err(fault) = loaded {
+                    tracing::warn!(what, error = ports::chain(&fault), "not prefetched");
+                }
             }
         })
         .await;
