@@ -216,7 +216,7 @@ mod tests {
             ("out_of_order", json(&own, &[intermediate, leaf]), KeyError::MalformedChain),
             ("another_intermediate", json(&own, &[leaf, foreign]), KeyError::MalformedChain),
             ("below_the_root_itself", json(&device, &[&by_root, &other.root]), KeyError::MalformedChain),
-            ("another_leafs_key", json(&second.key_pem(), &[leaf, intermediate]), KeyError::KeyMismatch),
+            ("key_of_another_leaf", json(&second.key_pem(), &[leaf, intermediate]), KeyError::KeyMismatch),
             ("an_authority", json(&device, &[&upper, &other.root]), KeyError::MalformedChain),
             ("no_certificate", json(&own, &[]), KeyError::Pki(PkiError::MalformedPem)),
         ] {
