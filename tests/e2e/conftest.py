@@ -9,6 +9,7 @@ import pytest
 
 import ssh
 from command import Cli
+from enrolment import either, enrolling, enrolment  # noqa: F401, fixtures
 from provisioning import built, factory  # noqa: F401, fixtures
 from registry import npm, registry  # noqa: F401, fixtures
 from stack import Stack

@@ -10,10 +10,15 @@ SECRET = {"type": "secret", "id": "app/db"}
 
 GRANTS = list(privileges.grants("exchange", "token", "authorize", "issue", "rotate"))
 # Logs have a test of their own below; the token's is with the registry, in test_npm.py; devices are in
-# test_least_privilege_devices.py.
+# test_least_privilege_devices.py, enrolment in test_least_privilege_enroll.py.
 TAKEN_AWAY = [grant for grant in GRANTS if not grant[2].startswith("logs:") and grant[1] != "NpmToken"]
-LOGS = [grant for grant in privileges.grants("exchange", "token", "authorize", "issue", "provision", "rotate")
+LOGS = [grant for grant in privileges.grants("exchange", "token", "authorize", "issue", "provision", "enroll", "rotate")
         if grant[2].startswith("logs:")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def provisioned(enrolment):
+    """A step-ca, for one-time tokens."""
 
 
 def works(stack, key):
@@ -26,7 +31,8 @@ def works(stack, key):
         if "v1_copies_failed" in report or any("deleted_pool_id" not in rotated for rotated in report["rotated"]):
             return False
         # An exchange of each kind, and a denial that shows that policies were read.
-        wants = [SECRET, {"type": "aws", "role": "deploy"}, {"type": "access_token"}]
+        wants = [SECRET, {"type": "aws", "role": "deploy"}, {"type": "access_token"},
+                 {"type": "enrollment_token", "subject": "web-1"}]
         exchanged = stack.exchange(wants)[0] == 200 and stack.exchange([{"type": "secret", "id": "ops/root"}])[0] == 403
         token = token_client.get_token(stack, *key)
         issued = stack.issue({"network": "127.0.0.0/8", "seconds": 60})["access_token"]
@@ -49,6 +55,8 @@ def test_the_roles_grant_this_and_nothing_else():
         ("exchange", "ServerKey", "secretsmanager:GetSecretValue"),
         ("exchange", "TokenKey", "secretsmanager:GetSecretValue"),
         ("exchange", "PublicKeys", "s3:GetObject"),
+        ("exchange", "StepCa", "s3:GetObject"),
+        ("exchange", "StepKeys", "secretsmanager:GetSecretValue"),
         ("exchange", "ClientSecrets", "secretsmanager:GetSecretValue"),
         ("exchange", "Ledger", "dynamodb:PutItem"),
         ("exchange", "Logs", "logs:CreateLogStream"),
