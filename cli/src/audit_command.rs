@@ -5,7 +5,7 @@ use std::{
 };
 
 use countersign::{
-    Error, Table,
+    Column, Error, Table,
     audit::{COLUMNS, FUNCTIONS, Filter, Line, Lines, LogGroups, Record, SOURCE_COLUMNS, Sheet, Sources},
 };
 use time::{Duration, OffsetDateTime};
@@ -17,18 +17,25 @@ use crate::{
 };
 
 /// The columns of a table of events, and how much of each is shown.
-const EVENT_TABLE: [(&str, usize); 7] =
-    [("time", 20), ("action", 24), ("outcome", 8), ("reason", 28), ("source", 39), ("subject", 64), ("about", 96)];
+const EVENT_TABLE: [Column; 7] = [
+    Column::new("time", 20),
+    Column::new("action", 24),
+    Column::new("outcome", 8),
+    Column::new("reason", 28),
+    Column::new("source", 39),
+    Column::new("subject", 64).broken(),
+    Column::new("about", 96).broken(),
+];
 
 /// The same of sources.
-const SOURCE_TABLE: [(&str, usize); 7] = [
-    ("source", 43),
-    ("requests", 20),
-    ("first", 20),
-    ("last", 20),
-    ("actions", 96),
-    ("reasons", 160),
-    ("subjects", 20),
+const SOURCE_TABLE: [Column; 7] = [
+    Column::new("source", 43),
+    Column::new("requests", 20),
+    Column::new("first", 20),
+    Column::new("last", 20),
+    Column::new("actions", 96).broken(),
+    Column::new("reasons", 160).broken(),
+    Column::new("subjects", 20),
 ];
 
 /// How far back the log is read where nobody says.

@@ -1,7 +1,7 @@
 use std::{path::Path, time::Duration};
 
 use countersign::{
-    CertificateFile, Error, KeyKind, Table,
+    CertificateFile, Column, Error, KeyKind, Table,
     provisioner::{Deployment, Exposure, NewKey, ProvisionerError, shown, wait_until_listed},
     step_ca::StepCa,
 };
@@ -17,7 +17,8 @@ use crate::{
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// What is shown of a CA's provisioners, and how much of each.
-const TABLE: [(&str, usize); 4] = [("type", 16), ("name", 64), ("key id", 64), ("encrypted key", 32)];
+const TABLE: [Column; 4] =
+    [Column::new("type", 16), Column::new("name", 64), Column::new("key id", 64), Column::new("encrypted key", 32)];
 
 pub(crate) async fn run(command: CaStepCommand) -> Result<(), Error> {
     let CaStepCommand::Provisioner(order) = command;

@@ -105,7 +105,7 @@ pub use protocol::{
     SecretValue, SubjectName, Want,
 };
 #[cfg(feature = "operator")]
-pub use table::Table;
+pub use table::{Column, Table};
 pub use token_cache::TokenCache;
 pub use token_client::TokenClient;
 pub use token_error::{Candidates, TokenError};
