@@ -101,7 +101,7 @@ class Enrolment(Routes):
         arguments = ["--type", kind, "--name", f"registrar-{kind}", "--ca-url", self.ca.url, "--fingerprint", self.ca.fingerprint,
                      "--bucket", self.stack.bucket, "--stack", STACK]
         if kind == "x5c":
-            arguments += ["--out", self.folder / "x5c", "--key-type", "rsa-4096"]
+            arguments += ["--out", self.folder / "x5c"]
         done = self.command(*arguments, "--replace")
         assert done.returncode == 0, done.stderr.decode()
         return json.loads(done.stdout), self.ca_object()

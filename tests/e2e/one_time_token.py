@@ -37,7 +37,7 @@ def opened(enrolment, token):
         key = ECKey.import_key(enrolment.provisioner["key"])
     else:
         certificate = x509.load_der_x509_certificate(base64.b64decode(header["x5c"][0]))
-        key = RSAKey.import_key(certificate.public_key())
+        key = {"RS256": RSAKey, "ES256": ECKey}[header["alg"]].import_key(certificate.public_key())
     decoded = jwt.decode(token, key, registry=Registry(algorithms=[header["alg"]]))
     return decoded.header, decoded.claims
 
@@ -49,7 +49,7 @@ def signing(enrolment):
         return {"alg": "ES256", "kid": key["kid"], "typ": "JWT"}, ECKey.import_key(key)
     stored = enrolment.secret("x5c")
     x5c = ["".join(certificate.split("-----")[2].split()) for certificate in split(stored["chain"])]
-    return {"alg": "RS256", "typ": "JWT", "x5c": x5c}, RSAKey.import_key(stored["key"])
+    return {"alg": "ES256", "typ": "JWT", "x5c": x5c}, ECKey.import_key(stored["key"])
 
 
 def right(enrolment, subject):

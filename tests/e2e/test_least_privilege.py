@@ -28,7 +28,7 @@ def works(stack, key):
     try:
         # Ending the tokens makes a new key of them each time, and publishes it.
         report = stack.rotate(end_tokens=True)
-        if "v1_copies_failed" in report or any("deleted_pool_id" not in rotated for rotated in report["rotated"]):
+        if "x5c_leaf" not in report or "v1_copies_failed" in report or any("deleted_pool_id" not in rotated for rotated in report["rotated"]):
             return False
         # An exchange of each kind, and a denial that shows that policies were read.
         wants = [SECRET, {"type": "aws", "role": "deploy"}, {"type": "access_token"},
@@ -89,6 +89,9 @@ def test_the_roles_grant_this_and_nothing_else():
         ("rotate", "ServerKey", "secretsmanager:PutSecretValue"),
         ("rotate", "TokenKey", "secretsmanager:GetSecretValue"),
         ("rotate", "TokenKey", "secretsmanager:PutSecretValue"),
+        ("rotate", "StepCaIssuer", "secretsmanager:GetSecretValue"),
+        ("rotate", "StepCaLeaf", "secretsmanager:GetSecretValue"),
+        ("rotate", "StepCaLeaf", "secretsmanager:PutSecretValue"),
         ("rotate", "PublicKeys", "s3:GetObject"),
         ("rotate", "PublicKeys", "s3:PutObject"),
         ("rotate", "Url", "ssm:GetParameter"),
