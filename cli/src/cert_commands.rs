@@ -25,10 +25,11 @@ const MAX_INPUT_BYTES: u64 = 64 * 1024;
 const ENTRIES: u32 = 3;
 
 pub(crate) async fn run(command: CertCommand) -> Result<u8, Error> {
+    // Boxed: the compiler computes how large a future is, and gives up where too many stand in each other.
     match command {
-        CertCommand::Enroll(order) => enroll(*order).await?,
-        CertCommand::Renew(order) => return renew(order).await,
-        CertCommand::Revoke(order) => revoke(*order).await?,
+        CertCommand::Enroll(order) => Box::pin(enroll(*order)).await?,
+        CertCommand::Renew(order) => return Box::pin(renew(order)).await,
+        CertCommand::Revoke(order) => Box::pin(revoke(*order)).await?,
         CertCommand::Inspect(order) => inspect(&order)?,
     }
     Ok(0)
@@ -75,7 +76,7 @@ impl<'a> CodeSource<'a> {
         }
         let path = match self {
             Self::File(path) => path,
-            Self::Person => return entered(get).await,
+            Self::Person => return Box::pin(entered(get)).await,
         };
         let code = text_of(path)?;
         get(&Code::read(code.expose()).ok_or(EnrollmentError::NotACode)?).await

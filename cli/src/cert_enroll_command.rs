@@ -51,7 +51,7 @@ pub(crate) async fn enroll(order: Enroll) -> Result<(), Error> {
     let csr = Subject::new(&wish).and_then(|subject| key.key.csr_with_alt_names(&subject, &sans));
     let csr = csr.map_err(EnrollmentError::NoRequest)?;
     let issued = async {
-        let token = way.token(&subject, &sans, &csr.digest(), &proof, &access).await?;
+        let token = Box::pin(way.token(&subject, &sans, &csr.digest(), &proof, &access)).await?;
         if proof.fingerprint.is_some_and(|known| known != token.fingerprint) {
             return Err(EnrollmentError::OtherFingerprint.into());
         }
@@ -166,16 +166,16 @@ impl<'a> Way<'a> {
             Self::Code(source) => {
                 let client = enrollment_client(access)?;
                 let get = async |code: &_| waiting_for(BROKER, client.token(&order, Proof::Code(code))).await;
-                source.token(subject, proof.channel, &client, get).await
+                Box::pin(source.token(subject, proof.channel, &client, get)).await
             }
             Self::Bearer => {
-                let token = bearer(access).await?;
+                let token = Box::pin(bearer(access)).await?;
                 waiting_for(BROKER, enrollment_client(access)?.token(&order, Proof::Bearer(&token))).await
             }
             Self::Exchange => {
                 let want =
                     Want::EnrollmentToken { subject: subject.clone(), sans: sans.to_vec(), csr_sha256: Some(*csr) };
-                match one(access.access.common.clone(), want).await? {
+                match Box::pin(one(access.access.common.clone(), want)).await? {
                     Grant::EnrollmentToken(granted) => Ok(granted.try_into()?),
                     Grant::Secret(_) | Grant::Aws(_) | Grant::AccessToken(_) => Err(Error::Unexpected { status: 200 }),
                 }

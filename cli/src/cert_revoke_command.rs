@@ -74,10 +74,10 @@ pub(crate) async fn revoke(order: Revoke) -> Result<(), Error> {
             let (subject, pem) = (&kept.record.subject, kept.to_pem());
             let order = RevocationOrder { serial: &serial, certificate: Some(&pem), subject: Some(subject) };
             let get = async |code: &_| waiting_for(BROKER, client.revocation(&order, Proof::Code(code))).await;
-            Some(source.token(subject, by_code, &client, get).await?)
+            Some(Box::pin(source.token(subject, by_code, &client, get)).await?)
         }
         (Way::Code(_) | Way::Bearer, _) => {
-            let token = bearer(&access).await?;
+            let token = Box::pin(bearer(&access)).await?;
             let pem = kept.as_ref().map(Kept::to_pem);
             let order = RevocationOrder { serial: &serial, certificate: pem.as_deref(), subject: None };
             let client = enrollment_client(&access)?;

@@ -235,7 +235,8 @@ impl Machine {
 fn a_person_is_asked_for_the_code_and_may_enter_it_wrong() {
     let machine = Machine::new();
     let shown = machine.typed("enroll alice --channel webhook", &["1234", "00000000", "@codes/alice"], 0);
-    assert_eq!(shown.matches("\ncode: ").count(), 3, "{shown}");
+    // Where the broker takes long, there is also a line that says so.
+    assert_eq!(shown.matches("enter it again").count(), 2, "{shown}");
     assert!(shown.contains("good for 300 s") && shown.contains("that is no code: enter it again"), "{shown}");
     assert_eq!(machine.names("alice").len(), 5);
     machine.typed("enroll carol --channel webhook", &["1", "2", "3"], 2);

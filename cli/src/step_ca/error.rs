@@ -152,7 +152,7 @@ impl StepCaError {
             }
             Self::Invalid(_) => "check what is asked for against what the CA says; its log tells more",
             Self::Refused(_) => {
-                "a token is good once, for five minutes, and a revoked certificate is not renewed; the CA's log tells more"
+                "a token is good once, for five minutes and its names; what is revoked is not renewed; the CA's log tells more"
             }
             Self::CertificateRefused { .. } => "it may have ended, or be another CA's: enrol again",
             Self::Missing(_) => "check the CA's url",
