@@ -65,6 +65,21 @@ def test_a_bearer_needs_no_code(certs, enrolment):
     assert folder.certificate.read_text() == folder.chain.read_text()[:len(folder.certificate.read_text())]
 
 
+def test_a_person_with_an_ssh_key_needs_no_code(certs, enrolment, known_key, out):
+    """The command gets the access token itself, by the agent."""
+    agent, key = known_key
+    enrolment.stack.put_policy(
+        f'permit (principal == Subject::"{key.fingerprint}", action == Action::"certificate:enroll", resource);', "person.cedar")
+    enrolment.stack.restart("enroll")
+    try:
+        subject = f"laptop-{secrets.token_hex(4)}"
+        status, _, said = certs.run("enroll", subject, "--out", out, "--key", key.fingerprint, **agent.env)
+        assert status == 0, said
+        Folder(out).check(enrolment.ca)
+    finally:
+        enrolment.stack.s3.delete_object(Bucket=enrolment.stack.bucket, Key="policies/person.cedar")
+
+
 def test_a_group_needs_no_code(certs, enrolment, out):
     enrolment.cli.pull()
     subject = f"web-{secrets.token_hex(4)}"

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from certs import Certs
+from certs import Certs, shown
 from waiting import until
 
 LIFE = "9s"
@@ -76,6 +76,18 @@ def test_a_process_is_signalled_after_it(certs, folder, tmp_path):
         finally:
             process.kill()
     assert told.exists()
+
+
+def test_files_of_any_names_are_renewed(certs, enrolment, folder, tmp_path):
+    chain, key = tmp_path / "tls.pem", tmp_path / "tls.key"
+    chain.write_bytes(folder.chain.read_bytes())
+    key.write_bytes(folder.key.read_bytes())
+    key.chmod(0o600)
+    status, _, said = certs.run("renew", "--chain-file", chain, "--key-file", key, "--root", folder.root, "--ca-url",
+                                enrolment.ca.url, "--force")
+    assert status == 0 and chain.read_bytes() != folder.chain.read_bytes(), said
+    enrolment.ca.verify(chain, chain)
+    assert shown(chain, "-pubkey") == shown(folder.chain, "-pubkey")
 
 
 def test_a_revoked_certificate_is_not_renewed(certs, enrolment, folder):

@@ -29,11 +29,11 @@ def encrypted(key):
                                algorithms=["PBES2-HS256+A128KW", "A256GCM"])
 
 
-def foreign(folder, password=PASSWORD):
+def foreign(folder):
     """A key that was made elsewhere, encrypted, and its public half."""
     if shutil.which("step"):
         public, private, known = (folder / name for name in ("public.json", "private.json", "step-password"))
-        known.write_text(password)
+        known.write_text(PASSWORD)
         subprocess.run(["step", "crypto", "jwk", "create", public, private, "--password-file", known], check=True)
         return private.read_text(), json.loads(public.read_text())
     key = ECKey.generate_key("P-256")
@@ -264,6 +264,7 @@ def test_the_leaf_of_an_x5c_provisioner_rotates_and_step_ca_takes_the_new_one(en
 
 
 def audit_of_rotate():
-    pages = boto3.client("logs").get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{STACK}-rotate")
+    pages = boto3.client("logs").get_paginator("filter_log_events").paginate(
+        logGroupName=f"/aws/lambda/{STACK}-rotate", filterPattern='"audit"')
     lines = [event["message"] for page in pages for event in page["events"] if event["message"].lstrip().startswith("{")]
     return [line for line in map(json.loads, lines) if line.get("target") == "audit"]
