@@ -80,10 +80,10 @@ class Enrolment(Routes):
         run = secrets.token_hex(3)
         self.addresses = directory([f"device-{run}-{number}" for number in range(SUBJECTS)])
         self.names = iter(list(self.addresses))
-        special = [f"{kind}-{run}" for kind in ("crown", "nosms")]
+        special = [f"{kind}-{run}" for kind in ("crown", "nosms", "nomail")]
         self.addresses |= {name: {kind: address for kind, address in addresses.items() if kind != "mail"}
                            for name, addresses in directory(special).items()}
-        self.crown, self.nosms = special
+        self.crown, self.nosms, self.nomail = special
         self.put_subjects(self.addresses)
         stack.put_policy(POLICY, "enrolment.cedar")
         self.cli = Cli(stack, folder / "material")

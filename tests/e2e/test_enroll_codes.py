@@ -146,7 +146,7 @@ def test_a_second_request_within_five_minutes_is_refused(enrolment):
 
 def test_whether_there_is_such_a_subject_or_address_shows_in_no_answer(enrolment):
     known, stranger = enrolment.subject(), f"nobody-{secrets.token_hex(4)}"
-    cases = [(known, "webhook"), (stranger, "webhook"), (enrolment.nosms, "mail")]
+    cases = [(known, "webhook"), (stranger, "webhook"), (enrolment.nomail, "mail")]
     first = [enrolment.challenge(*case) for case in cases]
     assert first[0].status == 202 and same(first)
     assert [enrolment.audited(answer).get("reason") for answer in first] == [None, "unknown_subject", "no_address"]
