@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -37,7 +38,8 @@ impl SshAgent {
             .spawn()
             .unwrap();
         let began = Instant::now();
-        while !socket.exists() {
+        // The socket is there before anybody listens.
+        while UnixStream::connect(&socket).is_err() {
             assert!(process.try_wait().unwrap().is_none(), "ssh-agent ended");
             assert!(began.elapsed() < Duration::from_secs(10), "ssh-agent does not listen");
             thread::sleep(Duration::from_millis(5));
