@@ -16,7 +16,7 @@ from step_ca import Request, StepCa
 from waiting import until
 
 # Subjects that the directory has; each test takes new ones.
-SUBJECTS = 500
+SUBJECTS = 1000
 POLICY = """
 permit (principal is Subject, action == Action::"certificate:enroll", resource)
 when { principal.name == context.subject && (resource == principal || resource.name like "*.shared.example.com") };
