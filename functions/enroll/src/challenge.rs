@@ -152,6 +152,8 @@ async fn open<P: Ports>(service: &Service<P>, record: &mut Record<'_>, asked: &A
     record.channel = channel;
     let code = Code::new(&SystemRandom);
     let row = OpenCode::new(&asked.subject, &code, channel, &key.key, now, &SystemRandom);
+    // A code that nobody is sent opens nothing: strangers could guess at names of their own choice.
+    let row = if to.is_ok() { row } else { row.dead(&SystemRandom) };
     match service.ledger.replace_ended(row.into_row(&asked.subject, caller), now).await {
         Ok(()) => {}
         // It may end sooner: when it was made is not read.

@@ -88,6 +88,12 @@ impl OpenCode {
         Self { challenge, channel, hmac, expires_at: now + CODE_SECONDS }
     }
 
+    /// The same for a code that nobody gets, not even by guessing.
+    pub(crate) fn dead(mut self, random: &dyn Random) -> Self {
+        random.fill(&mut self.hmac);
+        self
+    }
+
     /// The row's key.
     pub(crate) fn key(subject: &SubjectName) -> String {
         format!("code#{}", hash(subject))
