@@ -7,7 +7,10 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use ports::{Clock as _, Fault, PostWebhook as _, ReplaceEnded as _, SendMail as _, SendSms as _, SpendError, chain};
+use ports::{
+    Clock as _, Fault, PostWebhook as _, ReplaceEnded as _, SendMail as _, SendSms as _, SpendError, TakeRow as _,
+    chain,
+};
 use protocol::{SubjectName, SystemRandom};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
@@ -161,7 +164,12 @@ async fn open<P: Ports>(service: &Service<P>, record: &mut Record<'_>, asked: &A
         Err(SpendError::Fault(fault)) => return Err(Stop::fault("ledger", &fault, caller)),
     }
     // After the row: requests that are refused while a code is open do not use up the day.
-    count_code(service, &asked.subject, caller, now).await?;
+    if let Err(stop) = count_code(service, &asked.subject, caller, now).await {
+        // It is not sent, so nobody is to guess at it.
+        let taken = service.ledger.take(&OpenCode::key(&asked.subject)).await;
+        taken.map_err(|fault| Stop::fault("ledger", &fault, caller))?;
+        return Err(stop);
+    }
     Ok(Opened { code, to })
 }
 
