@@ -93,6 +93,21 @@ async fn a_certificate_of_somebody_else_is_refused_and_no_try_is_counted() {
 }
 
 #[tokio::test]
+async fn an_authoritys_certificate_is_nobodys_own() {
+    let world = World::new();
+    world.objects.put("subjects/more.json", r#"{"Intermediate": {"webhook": "a"}, "Root": {"webhook": "b"}}"#);
+    let StepCa { root, intermediate } = &world.step_ca;
+    for (subject, chain) in [("Intermediate", vec![intermediate.certificate(), root]), ("Root", vec![root, root])] {
+        let code = world.code(subject, "webhook").await;
+        let body = json!({
+            "serial": chain[0].serial_decimal(), "subject": subject, "code": code, "certificate": pem(&chain),
+        });
+        assert_eq!(world.post(PATH, &body).await.status, StatusCode::UNAUTHORIZED, "{subject}");
+        assert_eq!(world.audited(), ["enroll:revocation", "refused", "wrong_certificate"], "{subject}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_code_is_refused_whatever_certificate_is_shown() {
     let world = World::new();
     let leaf = world.step_ca.leaf("alice");

@@ -119,6 +119,28 @@ async fn five_tries_and_no_more_however_many_come_at_once() {
 }
 
 #[tokio::test]
+async fn each_code_has_its_own_five_tries() {
+    let world = World::new();
+    for _ in 0..3 {
+        // Before there is a code, and after it has ended as well.
+        for _ in 0..6 {
+            world.token("alice", "00000000").await;
+        }
+        let code = world.code("alice", "sms").await;
+        for _ in 0..4 {
+            assert_refused(
+                &world,
+                &world.token("alice", &other_than(&code)).await,
+                "wrong_code",
+                "one of the first four",
+            );
+        }
+        assert_eq!(world.token("alice", &code).await.status, StatusCode::OK);
+        world.clock.advance(minutes(5));
+    }
+}
+
+#[tokio::test]
 async fn the_fifth_try_may_be_the_right_one() {
     let world = World::new();
     let code = world.code("alice", "sms").await;
