@@ -71,8 +71,15 @@ async fn the_first_channel_that_has_an_address_is_taken() {
 #[tokio::test]
 async fn numbers_may_be_numbers() {
     let world = World::new();
-    assert_eq!(registration(&world, json!(391_234_567_890_u64)).await, "1111");
-    let code = world.last_code("sms");
+    // One of ten codes begins with a zero, which a number does not have.
+    let code = loop {
+        assert_eq!(registration(&world, json!(391_234_567_890_u64)).await, "1111");
+        let code = world.last_code("sms");
+        if code.starts_with('0') {
+            break code;
+        }
+        world.clock.advance(minutes(5));
+    };
     let body = format!(r#"{{"number": 391234567890, "token": {}}}"#, code.trim_start_matches('0'));
     let request = Request::builder().method(Method::POST).uri("/send_token");
     let answer = world.send(request.body(Body::from(body)).unwrap(), ADDRESS).await;
