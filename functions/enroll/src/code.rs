@@ -221,6 +221,15 @@ mod tests {
     }
 
     #[test]
+    fn a_dead_code_is_not_even_itself_and_looks_like_another() {
+        let alice = "alice".parse().unwrap();
+        let open = || OpenCode::new(&alice, &code("12345678"), None, &key(1), 1_000, &SystemRandom);
+        let (live, dead) = (open(), open().dead(&SystemRandom));
+        assert!(live.is(&code("12345678"), &alice, &key(1)) && !dead.is(&code("12345678"), &alice, &key(1)));
+        assert_eq!((dead.hmac.len(), dead.expires_at), (live.hmac.len(), live.expires_at));
+    }
+
+    #[test]
     fn a_row_holds_no_code_and_reads_as_what_it_was() {
         let alice = "alice".parse().unwrap();
         let caller = Caller { source_ip: "192.0.2.7".parse().unwrap(), request_id: "r".into() };

@@ -177,6 +177,8 @@ async fn a_subject_gets_so_many_codes_a_day_and_no_more() {
         let refused = world.challenge(subject, "sms").await;
         assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS, "{subject}");
         assert_eq!(world.audited(), ["enroll:challenge", "refused", "codes_per_day"], "{subject}");
+        assert_eq!(world.token(subject, "00000000").await.status, StatusCode::UNAUTHORIZED, "{subject}");
+        assert_eq!(world.audited()[2], "no_code", "{subject}: nobody guesses at what was not sent");
         let left: u64 = refused.header("retry-after").unwrap().parse().unwrap();
         let passed = if subject == "alice" { 600 } else { 1_200 };
         assert_eq!(left, 86_400 - passed);
