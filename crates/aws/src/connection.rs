@@ -120,9 +120,19 @@ type SdkError<E> = aws_smithy_runtime_api::client::result::SdkError<E, aws_smith
 /// Sorts what an SDK reports by the service's error code. The cause keeps code and message, which hold names and no
 /// values; the raw response, which may hold a secret, is dropped.
 pub(crate) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Fault {
+    sorted(error, |code| told(code, error))
+}
+
+/// [`fault`] for services that are given people's addresses, which their messages repeat: the cause keeps the code alone.
+#[cfg(any(feature = "sesv2", feature = "sns"))]
+pub(crate) fn addressed_fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Fault {
+    sorted(error, str::to_owned)
+}
+
+fn sorted<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>, told: impl Fn(&str) -> String) -> Fault {
     let code = error.code();
     let cause = match (code, error) {
-        (Some(code), _) => told(code, error),
+        (Some(code), _) => told(code),
         (None, SdkError::TimeoutError(_)) => "no answer in time".to_owned(),
         (None, SdkError::DispatchFailure(failure)) => {
             failure.as_connector_error().map_or_else(|| "request not sent".to_owned(), |error| chain(error))

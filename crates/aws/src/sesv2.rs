@@ -6,7 +6,7 @@ use aws_sdk_sesv2::{
 use ports::{Fault, SendMail};
 use protocol::Secret;
 
-use crate::{Connection, connection::fault};
+use crate::{Connection, connection::addressed_fault};
 
 /// Amazon SES, for mail from one address, which must be verified there.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl SendMail for Ses {
             .send()
             .await
             .map(|_| ())
-            .map_err(|error| fault(&error))
+            .map_err(|error| addressed_fault(&error))
     }
 }
 

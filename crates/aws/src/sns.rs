@@ -2,7 +2,7 @@ use aws_sdk_sns::{Client, types::MessageAttributeValue};
 use ports::{Fault, SendSms};
 use protocol::Secret;
 
-use crate::{Connection, connection::fault};
+use crate::{Connection, connection::addressed_fault};
 
 /// Amazon SNS, for text messages to phone numbers alone: none of its topics is ever named.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ impl SendSms for Sns {
         if let Some(sender_id) = &self.sender_id {
             publish = publish.message_attributes("AWS.SNS.SMS.SenderID", attribute(sender_id)?);
         }
-        publish.send().await.map(|_| ()).map_err(|error| fault(&error))
+        publish.send().await.map(|_| ()).map_err(|error| addressed_fault(&error))
     }
 }
 
