@@ -189,7 +189,12 @@ fn is_left_open(error: &Error) -> bool {
     matches!(
         error,
         Error::Enrollment(EnrollmentError::Unknown(_))
-            | Error::StepCa(StepCaError::Unknown { .. } | StepCaError::Unusable(_) | StepCaError::Unexpected { .. })
+            | Error::StepCa(
+                StepCaError::Unknown { .. }
+                    | StepCaError::Failed(_)
+                    | StepCaError::Unusable(_)
+                    | StepCaError::Unexpected { .. }
+            )
     )
 }
 
