@@ -1,4 +1,8 @@
-use std::{fmt, net::Ipv6Addr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
 use protocol::AltName;
 use serde::{Deserialize, Serialize};
@@ -16,6 +20,26 @@ impl CaUrl {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether a certificate of this name is good for the CA's own host: who has one can be the CA for its clients.
+    #[must_use]
+    pub fn is_for_host(&self, name: &str) -> bool {
+        let host = self.0.trim_start_matches("https://");
+        let host = match host.strip_prefix('[') {
+            Some(address) => address.split(']').next(),
+            None => host.split(':').next(),
+        };
+        let Some(host) = host else { return false };
+        let name = name.to_ascii_lowercase();
+        match (host.parse::<IpAddr>(), name.parse::<IpAddr>()) {
+            (Ok(host), Ok(name)) => host.to_canonical() == name.to_canonical(),
+            (Err(_), Err(_)) => {
+                let covers = |suffix: &str| host.split_once('.').is_some_and(|(_, domain)| domain == suffix);
+                name == host || name.strip_prefix("*.").is_some_and(covers)
+            }
+            (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
+        }
     }
 }
 
@@ -71,6 +95,25 @@ impl fmt::Display for CaUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_are_good_for_the_host_are_known() {
+        for (url, good, others) in [
+            (
+                "https://ca.example.com:9000",
+                ["ca.example.com", "CA.example.com", "*.example.com"].as_slice(),
+                ["example.com", "ca.example.com.evil.net", "xca.example.com", "*.ca.example.com", "ca@example.com"]
+                    .as_slice(),
+            ),
+            ("https://192.0.2.1", &["192.0.2.1", "::ffff:192.0.2.1"], &["192.0.2.10", "*.0.2.1"]),
+            ("https://[2001:db8::1]:443", &["2001:db8::1", "2001:DB8:0::1"], &["2001:db8::2"]),
+            ("https://localhost", &["localhost"], &["*.localhost", "alice"]),
+        ] {
+            let url: CaUrl = url.parse().unwrap();
+            assert!(good.iter().all(|name| url.is_for_host(name)), "{url}");
+            assert!(!others.iter().any(|name| url.is_for_host(name)), "{url}");
+        }
+    }
 
     #[test]
     fn a_url_is_a_host_and_a_port_over_https() {

@@ -80,6 +80,19 @@ pub struct IssuedOtt {
     pub jti: String,
 }
 
+impl Purpose<'_> {
+    /// Whether the certificate would be good for the CA's own host. Nobody gets a token for one, whatever policy says.
+    #[must_use]
+    pub fn is_for_host_of(&self, ca: &Ca) -> bool {
+        match self {
+            Self::Sign { subject, sans, .. } => {
+                ca.url.is_for_host(subject.as_str()) || sans.iter().any(|name| ca.url.is_for_host(&name.to_string()))
+            }
+            Self::Revoke { .. } => false,
+        }
+    }
+}
+
 impl<O: ReadObject, S: ReadSecret> Registrar<O, S> {
     /// A registrar with empty caches.
     pub fn new(config: RegistrarConfig, objects: O, secrets: S) -> Self {
@@ -129,7 +142,7 @@ impl<O: ReadObject, S: ReadSecret> Registrar<O, S> {
     /// Not checked: whether anybody may have it.
     ///
     /// # Errors
-    /// [`Fault::Missing`] where there is no CA, or no key of its provisioner's kind; [`Fault::Unusable`] for a key whose certificate
+    /// [`Fault::Missing`] where there is no CA, or no key of its provisioner's kind, and for [`Purpose::is_for_host_of`] this CA; [`Fault::Unusable`] for a key whose certificate
     /// has ended; where key or ledger give no answer.
     pub async fn issue(
         &self,
@@ -139,6 +152,9 @@ impl<O: ReadObject, S: ReadSecret> Registrar<O, S> {
         random: &dyn Random,
     ) -> Result<IssuedOtt, Fault> {
         let ca = self.ca(clock).await?;
+        if order.purpose.is_for_host_of(&ca) {
+            return Err(Fault::Missing);
+        }
         let key = self.key(ca.provisioner.kind, clock).await?;
         let now = clock.unix_seconds();
         let claims = Claims::new(&ca, order.purpose, now, random);

@@ -1,5 +1,6 @@
 use policy::{Access, Circumstances, Decision, Policies};
 use ports::{Clock as _, TakeRow as _};
+use step::Ca;
 
 use crate::{
     Ports, Service,
@@ -24,14 +25,18 @@ pub(crate) struct Spent {
     pub(crate) policies: String,
 }
 
-/// Asks policy about every name that the certificate would have, or about the one to be revoked.
+/// Asks policy about every name that the certificate would have, or about the one to be revoked. Nobody gets the CA's own name.
 pub(crate) fn allow<P: Ports>(
     service: &Service<P>,
     record: &mut Record<'_>,
+    ca: &Ca,
     policies: &Policies,
     proven: Proven,
 ) -> Result<Allowed, Stop> {
     let (order, holder) = proven.into_parts();
+    if order.purpose().is_for_host_of(ca) {
+        return Err(Stop::denied("ca_name"));
+    }
     let circumstances =
         Circumstances { source_ip: record.caller.source_ip, now: service.clock.now(), wire: record.wire.as_str() };
     let other_names = order.other_names();
@@ -40,7 +45,7 @@ pub(crate) fn allow<P: Ports>(
     for action in order.actions(&other_names, holder.channel()) {
         match policies.decide(Access { principal, action, circumstances }) {
             Decision::Allow(policies) => allowing.extend(policies),
-            Decision::Deny => return Err(Stop::denied()),
+            Decision::Deny => return Err(Stop::denied("policy")),
         }
     }
     allowing.sort_unstable();

@@ -29,15 +29,17 @@ pub(crate) struct Ready {
     policies: Arc<Folder<Policies>>,
 }
 
-/// Counts who shows a code, and makes ready.
+/// Counts who shows a code, or a certificate, and makes ready.
 pub(crate) async fn begin<P: Ports>(
     service: &Service<P>,
     record: &Record<'_>,
     credential: &Credential<'_>,
+    shows_certificate: bool,
 ) -> Result<Ready, Stop> {
     let (caller, clock) = (record.caller, &service.clock);
-    // Access tokens cannot be guessed, and one address may well enrol a whole rack by them.
-    if matches!(credential, Credential::Code { .. }) {
+    // Access tokens cannot be guessed, and one address may well enrol a whole rack by them. The signatures of a certificate's chain
+    // take time, and anybody has one to show.
+    if shows_certificate || matches!(credential, Credential::Code { .. }) {
         count_source(service, Counted::Attempt, caller, clock.unix_seconds()).await?;
     }
     let policies = service.policies.get(clock).await.map_err(|fault| Stop::fault("policies", &fault, caller))?;
@@ -54,7 +56,7 @@ pub(crate) async fn grant<P: Ports>(
     credential: Credential<'_>,
 ) -> Result<EnrollmentToken, Stop> {
     let proven = prove(service, record, order, credential).await?;
-    let allowed = allow(service, record, &ready.policies.value, proven)?;
+    let allowed = allow(service, record, &ready.ca, &ready.policies.value, proven)?;
     let spent = allowed.spend(service, record).await?;
     issue(service, record, spent).await
 }

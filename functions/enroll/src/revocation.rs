@@ -94,7 +94,7 @@ async fn token_for<P: Ports>(
         (None, Some(_), false) | (Some(_), _, _) => return Err(Stop::malformed("malformed")),
     };
     let credential = Credential::read(headers, code)?;
-    let ready = begin(service, record, &credential).await?;
+    let ready = begin(service, record, &credential, certificate.is_some()).await?;
     let owner = match certificate {
         Some(certificate) => {
             let owner = Owner::of(&certificate, &serial, &ready.ca.fingerprint);

@@ -36,9 +36,9 @@ impl Stop {
         Self::new(Outcome::Refused, reason, Problem::TooManyRequests { retry_after })
     }
 
-    /// The caller proved itself, and policy does not allow it.
-    pub(crate) const fn denied() -> Self {
-        Self::new(Outcome::Denied, "policy", Problem::Denied { detail: None })
+    /// The caller proved itself, and does not get it.
+    pub(crate) const fn denied(reason: &'static str) -> Self {
+        Self::new(Outcome::Denied, reason, Problem::Denied { detail: None })
     }
 
     /// It could not be done; trying again makes sense.

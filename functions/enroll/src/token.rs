@@ -90,6 +90,6 @@ async fn token_for<P: Ports>(
         return Err(Stop::malformed("malformed_names"));
     }
     let credential = Credential::read(headers, code.map(|code| (subject.clone(), code)))?;
-    let ready = begin(service, record, &credential).await?;
+    let ready = begin(service, record, &credential, false).await?;
     grant(service, record, &ready, Order::Sign { subject, sans, csr }, credential).await
 }

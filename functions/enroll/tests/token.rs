@@ -249,6 +249,21 @@ async fn policy_is_asked_about_every_name_and_a_denial_does_not_spend_the_code()
 }
 
 #[tokio::test]
+async fn nobody_gets_the_name_of_the_ca_whatever_policy_says() {
+    let world = World::new();
+    world.objects.put("policies/enroll.cedar", "permit (principal, action, resource);");
+    let code = world.code("alice", "sms").await;
+    for name in ["ca.example.com", "CA.example.com", "*.example.com"] {
+        let body = json!({ "subject": "alice", "code": code, "sans": ["alice", name] });
+        assert_eq!(world.post("/v2/enroll/token", &body).await.status, StatusCode::FORBIDDEN, "{name}");
+        assert_eq!(world.audited(), ["enroll:token", "denied", "ca_name"], "{name}");
+    }
+    assert!(world.issued().is_empty());
+    let body = json!({ "subject": "alice", "code": code, "sans": ["alice", "www.example.com"] });
+    assert_eq!(world.post("/v2/enroll/token", &body).await.status, StatusCode::OK, "others it gets");
+}
+
+#[tokio::test]
 async fn without_a_policy_the_right_code_gets_nothing() {
     let world = World::new();
     world.objects.remove("policies/enroll.cedar");

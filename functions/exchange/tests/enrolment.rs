@@ -179,6 +179,19 @@ async fn without_a_ca_there_is_no_such_thing() {
 }
 
 #[tokio::test]
+async fn nobody_gets_the_name_of_the_ca_whatever_policy_says() {
+    let world = with_a_ca();
+    world.adapters.objects.put("policies/certificates.cedar", "permit (principal, action, resource);");
+    for want in [certificate("ca.example.com", &[]), certificate("a.web.example.com", &["*.example.com"])] {
+        let (body, pending) = world.request(&[want]);
+        let denial = Denial { code: DenialCode::NotFound, want: 0 };
+        assert_denial(&world.post(body).await, &pending, StatusCode::NOT_FOUND, denial);
+    }
+    let rows = world.adapters.ledger.rows();
+    assert!(rows.iter().all(|row| row.key.starts_with("exchange#")), "no token has a row");
+}
+
+#[tokio::test]
 async fn a_deployment_without_a_ca_starts_in_silence() {
     let world = without_a_ca();
     world.broker.prefetch().await;
