@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::InvalidName;
 
 /// The common name of a certificate of a step-ca: 1 to 64 of `A-Z`, `a-z`, `0-9`, `.`, `_`, `@`, `+` and `-`, of which the first
-/// is a letter, a digit or `+`.
+/// is a letter, a digit or `+`. There is one `@` at most, and nothing is empty before, between and after dots and `@`: a dot at the
+/// end would be another name for policy, and the same one for many who read certificates.
 ///
 /// It holds no colon, so that it never equals the `sub` of an access token, and neither a slash nor a quote. Names that differ in
 /// the case of a letter are different ones.
@@ -34,7 +35,9 @@ impl TryFrom<String> for SubjectName {
         let bytes = text.as_bytes();
         let is_valid = bytes.len() <= Self::MAX_LENGTH
             && bytes.first().is_some_and(|&byte| begins(byte))
-            && bytes.iter().all(|&byte| goes_on(byte));
+            && bytes.iter().all(|&byte| goes_on(byte))
+            && text.split(['.', '@']).all(|part| !part.is_empty())
+            && text.matches('@').count() <= 1;
         if is_valid { Ok(Self(text)) } else { Err(InvalidName("subject name")) }
     }
 }
@@ -100,6 +103,11 @@ mod tests {
             "a\\b",
             "a*",
             "a#b",
+            "bank.example.com.",
+            "a..b",
+            "a@b@c",
+            "alice@",
+            "alice@.example.com",
             "m\u{fc}ller",
             "\u{ff10}",
             &"a".repeat(65),
