@@ -164,7 +164,7 @@ def test_the_time_of_an_answer_does_not_tell_whether_something_was_sent(enrolmen
         for subject in (enrolment.subject(), f"nobody-{secrets.token_hex(4)}"):
             began = time.monotonic()
             assert enrolment.challenge(subject).status == 202
-            assert 0.99 < time.monotonic() - began < 1.6
+            assert time.monotonic() - began > 1.49
     finally:
         enrolment.receiver.pause = 0
 

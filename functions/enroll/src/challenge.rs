@@ -115,7 +115,7 @@ pub(crate) async fn run<P: Ports>(
         Ok(opened) => opened,
         Err(stop) => return record.end(Err(stop)),
     };
-    let wait = match to {
+    let is_sent = match to {
         Ok((channel, address)) => {
             let message = Message { subject: &asked.subject, code: &code, source_ip: caller.source_ip };
             match timeout(service.config.sending, send(service, message, channel, &address)).await {
@@ -126,13 +126,14 @@ pub(crate) async fn run<P: Ports>(
                 }
                 Err(_) => record.audit(Outcome::Failed, Some("send_deadline")),
             }
-            service.pace.after_sending(channel, began.elapsed())
+            true
         }
         Err(reason) => {
             record.audit(Outcome::Refused, Some(reason));
-            service.pace.after_nothing(asked.channel, began.elapsed())
+            false
         }
     };
+    let wait = service.pace.wait(began, is_sent);
     // A timer takes a millisecond at least.
     if !wait.is_zero() {
         sleep(wait).await;

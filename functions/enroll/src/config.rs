@@ -18,7 +18,7 @@ pub struct Config {
     /// `CODES_PER_DAY`: how many codes a subject is sent in a day (UTC).
     pub codes_per_day: u32,
     /// Requests for codes are answered at a multiple of this after they came, so that the time does not tell whether one was sent:
-    /// longer than the way to a sender usually takes.
+    /// longer than the way to a sender usually takes, from cold too.
     pub grid: Duration,
     /// How long the sending of a code may take.
     pub sending: Duration,
@@ -38,7 +38,7 @@ impl Config {
             code_key_secret: settings.required("CODE_KEY_SECRET")?,
             rate: settings.parsed("ENROLL_RATE")?,
             codes_per_day: settings.parsed("CODES_PER_DAY")?,
-            grid: Duration::from_secs(1),
+            grid: Duration::from_millis(1_500),
             sending: Duration::from_secs(5),
             deadline: Duration::from_secs(8),
         })

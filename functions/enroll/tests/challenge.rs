@@ -281,6 +281,7 @@ async fn the_time_of_the_answer_does_not_tell_whether_a_code_was_sent() {
     // A receiver that is always slow.
     world.webhook.switch.set(Failing::Slow(Duration::from_millis(1_700)));
     assert_eq!((timed("eve", "webhook").await, timed("mallory2", "webhook").await), (2_000, 2_000));
+    assert_eq!(timed("mallory4", "sms").await, 2_000, "by another channel as well");
     // And one that never answers.
     world.webhook.switch.set(Failing::Slow(minutes(1)));
     world.clock.advance(minutes(5));
