@@ -68,7 +68,7 @@ class Relay(http.server.BaseHTTPRequestHandler):
             return 422
         try:
             SERVICES[service](place, message["data"]["text"], self.headers["webhook-id"])
-        except OSError:
+        except (OSError, KeyError, ValueError):
             return 502
         return 204
 
