@@ -33,8 +33,8 @@ async fn make(order: CaStepProvisioner) -> Result<(), Error> {
         usage("--type, --ca-url and --bucket are required")
     };
     let (fingerprint, _) = pinned(&order)?;
-    let ca =
-        Ca { url: url.clone(), fingerprint, provisioner: Provisioner { kind: kind.into(), name: order.name.clone() } };
+    let provisioner = Provisioner { kind: kind.into(), name: order.name.clone(), kid: None };
+    let ca = Ca { url: url.clone(), fingerprint, provisioner };
     let out = out(kind, &order);
     out.map_or(Ok(()), NewKey::root_is_free)?;
     // Before anything is made: what cannot be stored is of no use.

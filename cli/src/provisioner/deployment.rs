@@ -3,7 +3,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use ports::{
     AppendSecret, ETag, Fault, FindSecret, Precondition, ReadObject, ReadSecret, Stage, VersionSelector, WriteObject,
 };
-use step::{Ca, ProvisionerKey, ProvisionerKind, x5c::Issuer};
+use step::{Ca, Provisioner, ProvisionerKey, ProvisionerKind, x5c::Issuer};
 
 use super::{NewKey, ProvisionerError};
 use crate::Error;
@@ -68,7 +68,7 @@ impl<O: ReadObject + WriteObject, S: ReadSecret + AppendSecret + FindSecret> Dep
         Ok(Found { keys, ca })
     }
 
-    /// Whether nothing would be replaced.
+    /// Whether nothing would be replaced. By which key the CA knows the provisioner does not matter: there is none.
     ///
     /// # Errors
     /// [`ProvisionerError::KeyExists`], [`ProvisionerError::OtherCa`].
@@ -78,16 +78,18 @@ impl<O: ReadObject + WriteObject, S: ReadSecret + AppendSecret + FindSecret> Dep
             return Err(ProvisionerError::KeyExists(secret.clone()));
         }
         match &found.ca {
-            Some((there, _)) if there.as_ref() != Some(ca) => Err(ProvisionerError::OtherCa(self.object())),
+            Some((there, _)) if there.as_ref().map(any_key).as_ref() != Some(ca) => {
+                Err(ProvisionerError::OtherCa(self.object()))
+            }
             Some(_) | None => Ok(()),
         }
     }
 
-    /// Stores the key, then which CA it is for.
+    /// Stores the key, then which CA it is for, with what the CA knows the key as.
     ///
     /// # Errors
     /// [`ProvisionerError::Changed`], [`ProvisionerError::NotPermitted`], [`ProvisionerError::Aws`]. Where the key is stored and the CA
-    /// is not, the broker has no provisioner yet, or signs with the new key in the name of the old one; to repeat helps.
+    /// is not, the broker signs nothing; to repeat helps.
     pub async fn store(&self, key: &NewKey, ca: &Ca, found: Found) -> Result<(), ProvisionerError> {
         for (name, value) in key.secrets() {
             let secret = self.secret(name);
@@ -104,8 +106,10 @@ impl<O: ReadObject + WriteObject, S: ReadSecret + AppendSecret + FindSecret> Dep
                 Err(fault) => return Err(ProvisionerError::of("secretsmanager:PutSecretValue", fault)),
             }
         }
+        let provisioner = Provisioner { kid: Some(key.known_as()), ..ca.provisioner.clone() };
+        let ca = Ca { provisioner, ..ca.clone() };
         let precondition = match found.ca {
-            Some((Some(there), _)) if there == *ca => return Ok(()),
+            Some((Some(there), _)) if there == ca => return Ok(()),
             Some((_, etag)) => Precondition::Unchanged(etag),
             None => Precondition::Absent,
         };
@@ -142,17 +146,20 @@ impl<O: ReadObject + WriteObject, S: ReadSecret + AppendSecret + FindSecret> Dep
     }
 }
 
+/// The same, whatever its key.
+fn any_key(ca: &Ca) -> Ca {
+    Ca { provisioner: Provisioner { kid: None, ..ca.provisioner.clone() }, ..ca.clone() }
+}
+
 fn of(action: &'static str) -> impl Fn(Fault) -> ProvisionerError {
     move |fault| ProvisionerError::of(action, fault)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use ports::memory::{Failing, MemoryObjects, MemorySecrets};
     use protocol::SecretValue;
-    use step::Provisioner;
-
-    use super::*;
 
     type Memory = Deployment<MemoryObjects, MemorySecrets>;
 
@@ -167,7 +174,7 @@ mod tests {
         Ca {
             url: "https://ca.example.com:9000".parse().unwrap(),
             fingerprint: "ab".repeat(32).parse().unwrap(),
-            provisioner: Provisioner { kind, name: "countersign".parse().unwrap() },
+            provisioner: Provisioner { kind, name: "countersign".parse().unwrap(), kid: None },
         }
     }
 
@@ -193,10 +200,12 @@ mod tests {
         for (key, kind) in [(&jwk, ProvisionerKind::Jwk), (&x5c, ProvisionerKind::X5c)] {
             stored(&deployment, key).await.unwrap();
             let object = deployment.objects.peek(Ca::OBJECT).unwrap();
-            assert_eq!(Ca::from_json(&object), Some(ca(kind)));
+            let named = Ca::from_json(&object).unwrap();
+            assert_eq!(any_key(&named), ca(kind));
             let secret = value(&deployment, ProvisionerKey::secret_name(kind)).await.unwrap();
             let read = ProvisionerKey::from_json(kind, &secret).unwrap();
             assert_eq!(*read.to_json().expose(), secret);
+            assert_eq!(named.provisioner.kid, Some(read.known_as()));
         }
         let issuer = value(&deployment, "x5c-intermediate").await.unwrap();
         Issuer::from_json(&issuer).unwrap();

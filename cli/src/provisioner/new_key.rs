@@ -76,6 +76,15 @@ impl NewKey {
         }
     }
 
+    /// What the provisioner knows it as: [`ProvisionerKey::known_as`].
+    #[must_use]
+    pub fn known_as(&self) -> String {
+        match self {
+            Self::Jwk(key) => key.kid().to_owned(),
+            Self::X5c { leaf, .. } => leaf.known_as(),
+        }
+    }
+
     /// What to add to `authority.provisioners` in the CA's configuration. Nothing of it is secret.
     #[must_use]
     pub fn provisioner_json(&self, name: &ProvisionerName) -> Value {

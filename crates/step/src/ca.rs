@@ -60,7 +60,7 @@ impl Ca {
     /// step-ca finds a provisioner by the token's `iss` and `kid`, and where there is no `kid`, by the fragment of its `aud`
     /// (`authority/provisioner/collection.go`, `LoadByToken`).
     fn audience(&self, verb: &str) -> String {
-        let Self { url, provisioner: Provisioner { kind, name }, .. } = self;
+        let Self { url, provisioner: Provisioner { kind, name, .. }, .. } = self;
         match kind {
             ProvisionerKind::Jwk => format!("{url}/1.0/{verb}"),
             ProvisionerKind::X5c => format!("{url}/1.0/{verb}#x5c/{name}"),
@@ -93,7 +93,7 @@ mod tests {
         for (name, from, to) in [
             ("unknown_member", "{\"url\"", "{\"more\":1,\"url\""),
             ("member_twice", "{\"url\"", "{\"url\":\"https://evil.example.com\",\"url\""),
-            ("unknown_member_of_the_provisioner", "{\"type\"", "{\"kid\":\"a\",\"type\""),
+            ("unknown_member_of_the_provisioner", "{\"type\"", "{\"key\":\"a\",\"type\""),
             ("another_type", "X5C", "OIDC"),
             ("type_in_small_letters", "X5C", "x5c"),
             ("not_https", "https:", "http:"),

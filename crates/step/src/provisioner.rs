@@ -13,6 +13,12 @@ pub struct Provisioner {
     pub kind: ProvisionerKind,
     /// Its name.
     pub name: ProvisionerName,
+    /// Which key it knows, by [`ProvisionerKey::known_as`]; absent: whichever is stored. Where it is here, no token has the name of
+    /// one provisioner and the signature of another, while both are being replaced.
+    ///
+    /// [`ProvisionerKey::known_as`]: crate::ProvisionerKey::known_as
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kid: Option<String>,
 }
 
 /// The types of provisioner that take tokens of ours.

@@ -59,6 +59,15 @@ impl ProvisionerKey {
         }
     }
 
+    /// What its provisioner knows it as: the `kid` of a JWK, [`X5cKey::known_as`].
+    #[must_use]
+    pub fn known_as(&self) -> String {
+        match self {
+            Self::Jwk(key) => key.kid().to_owned(),
+            Self::X5c(key) => key.known_as(),
+        }
+    }
+
     /// Whether a CA takes its tokens at a time, in Unix seconds.
     #[must_use]
     pub fn signs_at(&self, now: u64) -> bool {

@@ -4,7 +4,7 @@ use ports::{Cached, Clock, ConfigError, Fault, Ledger, ReadObject, ReadSecret, R
 use protocol::{AltName, CsrDigest, EnrollmentToken, Random, SubjectName};
 
 use crate::{
-    Ca, ProvisionerKey, ProvisionerKind, SerialNumber,
+    Ca, Provisioner, ProvisionerKey, ProvisionerKind, SerialNumber,
     claims::Claims,
     sources::{CaSource, KeySource},
 };
@@ -132,9 +132,7 @@ impl<O: ReadObject, S: ReadSecret> Registrar<O, S> {
     /// # Errors
     /// As [`Registrar::issue`], but for the ledger's.
     pub async fn ready(&self, clock: &impl Clock) -> Result<Arc<Ca>, Fault> {
-        let ca = self.ca(clock).await?;
-        self.key(ca.provisioner.kind, clock).await?;
-        Ok(ca)
+        self.signer(clock).await.map(|(ca, _)| ca)
     }
 
     /// Signs a token, after the ledger has a record of it: no row, no token. Row and token share the `jti`.
@@ -142,8 +140,8 @@ impl<O: ReadObject, S: ReadSecret> Registrar<O, S> {
     /// Not checked: whether anybody may have it.
     ///
     /// # Errors
-    /// [`Fault::Missing`] where there is no CA, or no key of its provisioner's kind, and for [`Purpose::is_for_host_of`] this CA; [`Fault::Unusable`] for a key whose certificate
-    /// has ended; where key or ledger give no answer.
+    /// [`Fault::Missing`] where there is no CA, or no key of its provisioner's kind, and for [`Purpose::is_for_host_of`] this CA;
+    /// [`Fault::Unusable`] for a key whose certificate has ended; where key or ledger give no answer, or are being replaced.
     pub async fn issue(
         &self,
         order: OttOrder<'_>,
@@ -151,11 +149,10 @@ impl<O: ReadObject, S: ReadSecret> Registrar<O, S> {
         clock: &impl Clock,
         random: &dyn Random,
     ) -> Result<IssuedOtt, Fault> {
-        let ca = self.ca(clock).await?;
+        let (ca, key) = self.signer(clock).await?;
         if order.purpose.is_for_host_of(&ca) {
             return Err(Fault::Missing);
         }
-        let key = self.key(ca.provisioner.kind, clock).await?;
         let now = clock.unix_seconds();
         let claims = Claims::new(&ca, order.purpose, now, random);
         let (jti, expires_at) = (claims.jti().to_owned(), claims.expires_at());
@@ -173,15 +170,34 @@ impl<O: ReadObject, S: ReadSecret> Registrar<O, S> {
         Ok(IssuedOtt { token: EnrollmentToken { token, ca: ca.address(), expires_at }, jti })
     }
 
-    /// A key that signs now.
-    async fn key(&self, kind: ProvisionerKind, clock: &impl Clock) -> Result<Arc<ProvisionerKey>, Fault> {
-        let signs = |key: &Arc<ProvisionerKey>| key.signs_at(clock.unix_seconds());
-        if let Some(key) = self.keys(kind).get(clock).await?.key.as_ref().filter(|key| signs(key)) {
-            return Ok(Arc::clone(key));
+    /// The CA, and a key of its provisioner that signs now.
+    ///
+    /// Each is kept for a minute of its own, and an operator replaces one after the other: what does not belong together is read anew.
+    async fn signer(&self, clock: &impl Clock) -> Result<(Arc<Ca>, Arc<ProvisionerKey>), Fault> {
+        let ca = self.ca(clock).await?;
+        if let Some(key) = self.key(&ca.provisioner, clock).await? {
+            return Ok((ca, key));
+        }
+        let ca = self.ca.refresh(clock).await?.ca.clone().ok_or(Fault::Missing)?;
+        let key = self.key(&ca.provisioner, clock).await?;
+        key.map(|key| (ca, key)).ok_or_else(|| Fault::Unavailable("the provisioner is being replaced".into()))
+    }
+
+    /// The provisioner's key; `None` where the one that is stored is another's.
+    async fn key(&self, provisioner: &Provisioner, clock: &impl Clock) -> Result<Option<Arc<ProvisionerKey>>, Fault> {
+        let keys = self.keys(provisioner.kind);
+        let is_its = |key: &ProvisionerKey| provisioner.kid.as_ref().is_none_or(|kid| *kid == key.known_as());
+        let signs = |key: &ProvisionerKey| key.signs_at(clock.unix_seconds());
+        if let Some(key) = keys.get(clock).await?.key.as_ref().filter(|key| is_its(key) && signs(key)) {
+            return Ok(Some(Arc::clone(key)));
         }
         // It may have come, or been replaced, a moment ago.
-        let key = self.keys(kind).refresh(clock).await?.key.clone().ok_or(Fault::Missing)?;
-        if signs(&key) { Ok(key) } else { Err(Fault::Unusable("the provisioner's certificate is not valid now")) }
+        let key = keys.refresh(clock).await?.key.clone().ok_or(Fault::Missing)?;
+        match (is_its(&key), signs(&key)) {
+            (false, _) => Ok(None),
+            (true, true) => Ok(Some(key)),
+            (true, false) => Err(Fault::Unusable("the provisioner's certificate is not valid now")),
+        }
     }
 
     const fn keys(&self, kind: ProvisionerKind) -> &Cached<KeySource<S>> {

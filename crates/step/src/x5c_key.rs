@@ -73,6 +73,12 @@ impl X5cKey {
         &self.intermediate
     }
 
+    /// What stays when a leaf is followed by the next: the SHA-256 of the intermediate's DER, in lower-case hex.
+    #[must_use]
+    pub fn known_as(&self) -> String {
+        self.intermediate.id().to_string()
+    }
+
     /// Whether a CA takes its tokens at a time, in Unix seconds: leaf and intermediate are valid then.
     #[must_use]
     pub fn is_valid_at(&self, now: u64) -> bool {

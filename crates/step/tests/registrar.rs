@@ -52,9 +52,13 @@ impl World {
     }
 
     fn name_ca(&self, kind: &str) {
+        self.name_provisioner(serde_json::json!({ "type": kind, "name": "ra" }));
+    }
+
+    fn name_provisioner(&self, provisioner: Value) {
         let fingerprint = "00".repeat(32);
         let ca = serde_json::json!({
-            "url": "https://ca.example.com", "fingerprint": fingerprint, "provisioner": { "type": kind, "name": "ra" },
+            "url": "https://ca.example.com", "fingerprint": fingerprint, "provisioner": provisioner,
         });
         self.objects.put(Ca::OBJECT, ca.to_string());
     }
@@ -232,6 +236,54 @@ async fn a_new_key_signs_after_a_minute_and_while_the_source_fails_the_old_one_d
     assert_eq!(kid(&world.issue().await.unwrap()), new.kid());
     world.clock.advance(Duration::from_secs(300));
     assert!(matches!(world.issue().await, Err(Fault::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn no_token_has_the_name_of_one_provisioner_and_the_key_of_another() {
+    for object_is_read_first in [true, false] {
+        let world = World::new();
+        let replace = || {
+            let key = JwkKey::generate().unwrap();
+            world.store("jwk", &key.to_json());
+            // A name is not used twice: a CA has both for a while.
+            world.name_provisioner(serde_json::json!({ "type": "JWK", "name": key.kid(), "kid": key.kid() }));
+            key
+        };
+        replace();
+        if object_is_read_first {
+            world.registrar.ca(&world.clock).await.unwrap();
+            world.clock.advance(Duration::from_secs(30));
+            world.registrar.ready(&world.clock).await.unwrap();
+        } else {
+            world.registrar.ready(&world.clock).await.unwrap();
+            world.clock.advance(Duration::from_secs(60));
+            world.registrar.ca(&world.clock).await.unwrap();
+        }
+        let new = replace();
+        for seconds in 0..=60 {
+            let issued = world.issue().await.unwrap();
+            assert_eq!(part(&issued, 1)["iss"], part(&issued, 0)["kid"], "{seconds}");
+            world.clock.advance(Duration::from_secs(1));
+        }
+        assert_eq!(part(&world.issue().await.unwrap(), 0)["kid"], new.kid());
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_the_provisioner_does_not_know_signs_nothing() {
+    let (world, _) = World::with_jwk();
+    world.name_provisioner(serde_json::json!({ "type": "JWK", "name": "ra", "kid": "another" }));
+    assert!(matches!(world.registrar.ready(&world.clock).await, Err(Fault::Unavailable(_))));
+    assert!(matches!(world.issue().await, Err(Fault::Unavailable(_))));
+    assert!(world.ledger.rows().is_empty());
+    // It knows every leaf of one intermediate.
+    let (world, issuer, key) = World::with_x5c();
+    world.name_provisioner(serde_json::json!({ "type": "X5C", "name": "ra", "kid": key.known_as() }));
+    let first = part(&world.issue().await.unwrap(), 0)["x5c"].clone();
+    world.store("x5c", &issuer.new_leaf(NOW + 60, &SystemRandom).unwrap().to_json());
+    world.clock.advance(Duration::from_secs(60));
+    let second = part(&world.issue().await.unwrap(), 0)["x5c"].clone();
+    assert!(first[0] != second[0] && first[1] == second[1]);
 }
 
 #[tokio::test]
