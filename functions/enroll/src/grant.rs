@@ -1,16 +1,9 @@
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    http::header,
-    response::{IntoResponse, Response},
-};
 use policy::Policies;
 use ports::{Clock as _, Folder};
 use protocol::{EnrollmentToken, SystemRandom};
 use step::{Ca, IssuedOtt, OttOrder};
-use tokio::time::timeout;
-use web::Caller;
 
 use crate::{
     Ports, Service,
@@ -76,21 +69,5 @@ async fn issue<P: Ports>(service: &Service<P>, record: &mut Record<'_>, spent: S
             Ok(token)
         }
         Err(fault) => Err(Stop::fault("issue", &fault, record.caller)),
-    }
-}
-
-/// What comes of a request within its time.
-pub(crate) async fn in_time<P: Ports, T>(
-    service: &Service<P>,
-    work: impl Future<Output = Result<T, Stop>>,
-) -> Result<T, Stop> {
-    timeout(service.config.deadline, work).await.unwrap_or_else(|_| Err(Stop::failed("deadline")))
-}
-
-/// The answer of the routes that give tokens.
-pub(crate) fn respond(ended: Result<EnrollmentToken, Stop>, caller: &Caller) -> Response {
-    match ended {
-        Ok(token) => ([(header::CACHE_CONTROL, "no-store")], Json(token)).into_response(),
-        Err(stop) => stop.problem.respond(&caller.request_id),
     }
 }

@@ -16,6 +16,7 @@ mod code;
 mod config;
 mod directory;
 mod grant;
+mod grant_request;
 mod limits;
 mod message;
 mod older;

@@ -18,10 +18,11 @@ use crate::{
     Ports, Service,
     body::{self, MediaType},
     challenge::{self, Asked},
+    grant_request::run,
     record::Wire,
-    revocation::{self, RevocationRequest},
+    revocation::RevocationRequest,
     stop::Stop,
-    token::{self, TokenRequest},
+    token::TokenRequest,
 };
 
 /// What `/registration` answers where a code is on its way.
@@ -152,7 +153,7 @@ pub(crate) async fn send_token<P: Ports>(
         let code = token.map(Number::into_code);
         Ok(TokenRequest { subject: number.parse()?, code, sans: Vec::new(), csr_sha256: None })
     });
-    respond(token::run(&service, &caller, &headers, Wire::Older, request).await)
+    respond(run(&service, &caller, &headers, Wire::Older, request).await)
 }
 
 /// As `/v2/enroll/revocation`, for clients of the older service, which asked for no proof here.
@@ -177,7 +178,7 @@ pub(crate) async fn revoke_token<P: Ports>(
         let code = token.map(Number::into_code);
         Ok(RevocationRequest { serial: number.parse()?, subject, code, certificate })
     });
-    respond(revocation::run(&service, &caller, &headers, Wire::Older, request).await)
+    respond(run(&service, &caller, &headers, Wire::Older, request).await)
 }
 
 fn respond(ended: Result<EnrollmentToken, Stop>) -> Response {

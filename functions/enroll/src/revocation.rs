@@ -8,12 +8,12 @@ use web::{Caller, ProblemDetails};
 
 use crate::{
     Ports, Service,
-    body::{self, MediaType},
     certificate_owner::Owner,
-    grant::{begin, grant, in_time, respond},
+    grant::{begin, grant},
+    grant_request::{GrantRequest, answer},
     order::Order,
     proof::Credential,
-    record::{Record, Wire},
+    record::Record,
     stop::Stop,
 };
 
@@ -61,48 +61,39 @@ pub(crate) async fn revocation<P: Ports>(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let request = body::read(&headers, body, MediaType::Json).await;
-    respond(run(&service, &caller, &headers, Wire::V2, request).await, &caller)
+    answer::<P, RevocationRequest>(&service, &caller, &headers, body).await
 }
 
-/// Gives the token, and writes the event.
-pub(crate) async fn run<P: Ports>(
-    service: &Service<P>,
-    caller: &Caller,
-    headers: &HeaderMap,
-    wire: Wire,
-    request: Result<RevocationRequest, Stop>,
-) -> Result<EnrollmentToken, Stop> {
-    let mut record = Record::new("enroll:revocation", caller, wire);
-    let ended = in_time(service, token_for(service, &mut record, headers, request)).await;
-    record.end(ended)
-}
+impl GrantRequest for RevocationRequest {
+    const ACTION: &'static str = "enroll:revocation";
 
-async fn token_for<P: Ports>(
-    service: &Service<P>,
-    record: &mut Record<'_>,
-    headers: &HeaderMap,
-    request: Result<RevocationRequest, Stop>,
-) -> Result<EnrollmentToken, Stop> {
-    let RevocationRequest { serial, subject, code, certificate } = request?;
-    record.serial = Some(serial.to_string());
-    record.subject.clone_from(&subject);
-    // Whose certificate it is, the certificate tells: a name without one, or a code without a name, would be believed by nobody.
-    let code = match (code, subject.clone(), certificate.is_some()) {
-        (None, None, _) | (None, Some(_), true) => None,
-        (Some(code), Some(subject), true) => Some((subject, code)),
-        (None, Some(_), false) | (Some(_), _, _) => return Err(Stop::malformed("malformed")),
-    };
-    let credential = Credential::read(headers, code)?;
-    let ready = begin(service, record, &credential, certificate.is_some()).await?;
-    let owner = match certificate {
-        Some(certificate) => {
-            let owner = Owner::of(&certificate, &serial, &ready.ca.fingerprint);
-            let owner = owner.filter(|owner| subject.as_ref().is_none_or(|subject| owner.name() == subject.as_str()));
-            Some(owner.ok_or(Stop::refused("wrong_certificate"))?)
-        }
-        None => None,
-    };
-    record.subject = owner.as_ref().and_then(|owner| owner.name().parse().ok());
-    grant(service, record, &ready, Order::Revoke { serial, owner }, credential).await
+    async fn grant<P: Ports>(
+        self,
+        service: &Service<P>,
+        record: &mut Record<'_>,
+        headers: &HeaderMap,
+    ) -> Result<EnrollmentToken, Stop> {
+        let RevocationRequest { serial, subject, code, certificate } = self;
+        record.serial = Some(serial.to_string());
+        record.subject.clone_from(&subject);
+        // Whose certificate it is, the certificate tells: a name without one, or a code without a name, would be believed by nobody.
+        let code = match (code, subject.clone(), certificate.is_some()) {
+            (None, None, _) | (None, Some(_), true) => None,
+            (Some(code), Some(subject), true) => Some((subject, code)),
+            (None, Some(_), false) | (Some(_), _, _) => return Err(Stop::malformed("malformed")),
+        };
+        let credential = Credential::read(headers, code)?;
+        let ready = begin(service, record, &credential, certificate.is_some()).await?;
+        let owner = match certificate {
+            Some(certificate) => {
+                let owner = Owner::of(&certificate, &serial, &ready.ca.fingerprint);
+                let owner =
+                    owner.filter(|owner| subject.as_ref().is_none_or(|subject| owner.name() == subject.as_str()));
+                Some(owner.ok_or(Stop::refused("wrong_certificate"))?)
+            }
+            None => None,
+        };
+        record.subject = owner.as_ref().and_then(|owner| owner.name().parse().ok());
+        grant(service, record, &ready, Order::Revoke { serial, owner }, credential).await
+    }
 }

@@ -7,11 +7,11 @@ use web::{Caller, ProblemDetails};
 
 use crate::{
     Ports, Service,
-    body::{self, MediaType},
-    grant::{begin, grant, in_time, respond},
+    grant::{begin, grant},
+    grant_request::{GrantRequest, answer},
     order::Order,
     proof::Credential,
-    record::{Record, Wire},
+    record::Record,
     stop::Stop,
 };
 
@@ -61,35 +61,25 @@ pub(crate) async fn token<P: Ports>(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let request = body::read(&headers, body, MediaType::Json).await;
-    respond(run(&service, &caller, &headers, Wire::V2, request).await, &caller)
+    answer::<P, TokenRequest>(&service, &caller, &headers, body).await
 }
 
-/// Gives the token, and writes the event.
-pub(crate) async fn run<P: Ports>(
-    service: &Service<P>,
-    caller: &Caller,
-    headers: &HeaderMap,
-    wire: Wire,
-    request: Result<TokenRequest, Stop>,
-) -> Result<EnrollmentToken, Stop> {
-    let mut record = Record::new("enroll:token", caller, wire);
-    let ended = in_time(service, token_for(service, &mut record, headers, request)).await;
-    record.end(ended)
-}
+impl GrantRequest for TokenRequest {
+    const ACTION: &'static str = "enroll:token";
 
-async fn token_for<P: Ports>(
-    service: &Service<P>,
-    record: &mut Record<'_>,
-    headers: &HeaderMap,
-    request: Result<TokenRequest, Stop>,
-) -> Result<EnrollmentToken, Stop> {
-    let TokenRequest { subject, code, sans, csr_sha256: csr } = request?;
-    record.subject = Some(subject.clone());
-    if sans.len() > MAX_ALT_NAMES || (1..sans.len()).any(|index| sans[..index].contains(&sans[index])) {
-        return Err(Stop::malformed("malformed_names"));
+    async fn grant<P: Ports>(
+        self,
+        service: &Service<P>,
+        record: &mut Record<'_>,
+        headers: &HeaderMap,
+    ) -> Result<EnrollmentToken, Stop> {
+        let TokenRequest { subject, code, sans, csr_sha256: csr } = self;
+        record.subject = Some(subject.clone());
+        if sans.len() > MAX_ALT_NAMES || (1..sans.len()).any(|index| sans[..index].contains(&sans[index])) {
+            return Err(Stop::malformed("malformed_names"));
+        }
+        let credential = Credential::read(headers, code.map(|code| (subject.clone(), code)))?;
+        let ready = begin(service, record, &credential, false).await?;
+        grant(service, record, &ready, Order::Sign { subject, sans, csr }, credential).await
     }
-    let credential = Credential::read(headers, code.map(|code| (subject.clone(), code)))?;
-    let ready = begin(service, record, &credential, false).await?;
-    grant(service, record, &ready, Order::Sign { subject, sans, csr }, credential).await
 }
