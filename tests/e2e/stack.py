@@ -34,6 +34,17 @@ class Stack:
         assert "FunctionError" not in answer, report
         return report
 
+    def end_tokens(self):
+        """Ends every token, and has no function go on with an ended key for the minute that a warm one may."""
+        report = self.rotate(end_tokens=True)
+        self.restart_with_tokens()
+        return report
+
+    def restart_with_tokens(self):
+        """What signs or verifies tokens starts anew."""
+        for function in ("exchange", "token", "authorize", "issue", "provision", "enroll"):
+            self.restart(function)
+
     def issue(self, order):
         """An operator's order of a network token."""
         answer = self.lambda_.invoke(FunctionName=f"{STACK}-issue", Payload=json.dumps(order).encode())

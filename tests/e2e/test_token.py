@@ -349,9 +349,7 @@ def forgeries(stack, token):
 
 
 def test_no_token_but_the_issuers_own_is_taken_as_it_was_given(stack, known_key):
-    stack.rotate(end_tokens=True)
-    for function in ("token", "authorize"):
-        stack.restart(function)
+    stack.end_tokens()
     token = token_client.get_token(stack, *known_key)
     for name, forged, expected in forgeries(stack, token):
         assert accepted(stack, forged) == expected, name

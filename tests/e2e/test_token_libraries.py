@@ -63,10 +63,7 @@ LENIENT = {"host bits", "an address for a network", "a list for claims"}
 
 
 def test_what_is_wrong_with_a_token_other_libraries_find_too(stack, known_key, verify):
-    stack.rotate(end_tokens=True)
-    # Warm ones go on with the ended key for a minute.
-    for function in ("token", "issue"):
-        stack.restart(function)
+    stack.end_tokens()
     token = token_client.get_token(stack, *known_key)
     for name, forged, expected in forgeries(stack, token):
         # What a header says more, and what is missing of claims that are not asked for, is the broker's own strictness.

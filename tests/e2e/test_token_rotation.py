@@ -21,30 +21,19 @@ def published(stack):
 def publish(stack, keys):
     """As if time had gone on: what is published is edited, and the functions start anew."""
     stack.s3.put_object(Bucket=stack.bucket, Key="token/jwks.json", Body=json.dumps(keys).encode())
-    restart(stack)
-
-
-def restart(stack):
-    for function in ("exchange", "token", "authorize", "issue"):
-        stack.restart(function)
-
-
-def begin(stack):
-    """A stack with one token key, which signs."""
-    stack.rotate(end_tokens=True)
-    restart(stack)
+    stack.restart_with_tokens()
 
 
 def test_rotation_in_the_middle_of_a_session_fails_nothing(stack, known_key):
     agent, key = known_key
-    begin(stack)
+    stack.end_tokens()
     old_set = token_client.keys(stack)
     before = token_client.get_token(stack, agent, key)
     attempt = Attempt(stack, key.fingerprint)
     nonce = token_client.open_nonce(attempt.begin()[2], old_set)
     report = stack.rotate()
     assert report["new_token_key"]
-    restart(stack)
+    stack.restart_with_tokens()
     # What was begun before is ended after; what was issued before is good after.
     status, _, across = attempt.finish(token_client.sign(agent, key, *nonce))
     assert status == 200
@@ -74,13 +63,13 @@ def test_rotation_in_the_middle_of_a_session_fails_nothing(stack, known_key):
 
 
 def test_no_key_is_lost_while_its_tokens_live_and_then_it_goes(stack, known_key):
-    begin(stack)
+    stack.end_tokens()
     token = token_client.get_token(stack, *known_key)
     second = stack.rotate()
     third = stack.rotate()
     assert second["new_token_key"] and not third["new_token_key"] and third["token_kid"] == second["token_kid"]
     assert third["new_server_key"], "the rest rotates"
-    restart(stack)
+    stack.restart_with_tokens()
     assert accepted(stack, token)
     # A week later.
     keys = published(stack)
@@ -93,18 +82,17 @@ def test_no_key_is_lost_while_its_tokens_live_and_then_it_goes(stack, known_key)
 
 
 def test_an_operator_ends_every_token_at_once(stack, known_key):
-    begin(stack)
+    stack.end_tokens()
     tokens = [token_client.get_token(stack, *known_key), stack.issue({"network": "127.0.0.0/8", "seconds": 60})["access_token"]]
     assert all(accepted(stack, token) for token in tokens)
-    report = stack.rotate(end_tokens=True)
-    restart(stack)
+    report = stack.end_tokens()
     assert not any(accepted(stack, token) for token in tokens)
     assert [key.kid for key in token_client.keys(stack).keys] == [report["token_kid"]]
     assert accepted(stack, token_client.get_token(stack, *known_key))
 
 
 def test_a_rotation_that_was_cut_short_is_finished_by_the_next(stack, known_key):
-    begin(stack)
+    stack.end_tokens()
     before = published(stack)
     token = token_client.get_token(stack, *known_key)
     made = stack.rotate()["token_kid"]
@@ -114,13 +102,13 @@ def test_a_rotation_that_was_cut_short_is_finished_by_the_next(stack, known_key)
     report = stack.rotate()
     assert not report["new_token_key"] and report["token_kid"] == made
     assert published(stack)["keys"][0]["kid"] == made
-    restart(stack)
+    stack.restart_with_tokens()
     assert accepted(stack, token)
 
 
 def test_a_load_of_attempts_and_verifications_sees_no_failure(stack, known_key):
     agent, key = known_key
-    begin(stack)
+    stack.end_tokens()
     failed, done, stop = [], [], threading.Event()
     sign = threading.Lock()
 
