@@ -5,10 +5,9 @@ use std::env;
 use aws::{Connection, ParameterStore, S3Bucket, SecretsManager};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use npm::NpmRegistry;
-use ports::{Settings, SystemClock, chain};
+use ports::{Settings, SystemClock};
 use protocol::SystemRandom;
-use rotate::{Adapters, Config, Order, Report, rotate};
-use web::{Event, Outcome, audit};
+use rotate::{Adapters, Config, Order, record, rotate};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -25,20 +24,9 @@ async fn main() -> Result<(), Error> {
         clock: SystemClock,
     };
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Order>| {
-        let request_id = &event.context.request_id;
-        let outcome: Result<Report, Error> = match rotate(&config, event.payload, &adapters, &SystemRandom).await {
-            Ok(report) => {
-                let detail = serde_json::to_string(&report)?;
-                audit(&Event { detail: Some(&detail), ..Event::new("rotate", Outcome::Granted, request_id) });
-                Ok(report)
-            }
-            Err(error) => {
-                let reason = chain(&error);
-                audit(&Event { reason: Some(&reason), ..Event::new("rotate", Outcome::Failed, request_id) });
-                Err(error.into())
-            }
-        };
-        outcome
+        let ended = rotate(&config, event.payload, &adapters, &SystemRandom).await;
+        record(&ended, &event.context.request_id);
+        Ok::<_, Error>(ended?)
     }))
     .await
 }

@@ -80,6 +80,15 @@ pub struct Report {
     pub published: Vec<Published>,
 }
 
+impl Report {
+    /// What failed and did not end the rotation: its name in the audit log, and why.
+    pub fn failures(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let failures =
+            [("rotate:x5c_leaf", &self.x5c_leaf_failed), ("rotate:v1_copies", &self.v1_copies_failed)].into_iter();
+        failures.filter_map(|(action, reason)| Some((action, reason.as_deref()?)))
+    }
+}
+
 /// A group's new generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rotated {

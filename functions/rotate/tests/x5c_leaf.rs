@@ -119,6 +119,7 @@ async fn what_fails_is_reported_and_ends_no_rotation() {
         store(&world, ISSUER, &secret);
         let report = run(&world).await;
         assert!(report.x5c_leaf.is_none() && report.x5c_leaf_failed.is_some(), "{name}");
+        assert_eq!(report.failures().map(|(action, _)| action).collect::<Vec<_>>(), ["rotate:x5c_leaf"], "{name}");
         assert_eq!((report.new_server_key, report.rotated.len()), (true, 1), "{name}");
         assert_eq!(key(&world, Stage::Current).await.leaf(), leaf.leaf(), "{name}");
     }
