@@ -29,6 +29,9 @@ pub struct Webhook {
 
 /// Posts to the one webhook of a deployment, signed with its key.
 pub trait PostWebhook: Send + Sync + 'static {
+    /// Gets what posting needs, so that the first message does not wait for it.
+    fn prepare(&self) -> impl Future<Output = Result<(), Fault>> + Send;
+
     /// Posts a message. `Ok` means that the receiver answered that it has it (2xx).
     fn post(&self, webhook: &Webhook) -> impl Future<Output = Result<(), Fault>> + Send;
 }

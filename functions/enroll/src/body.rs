@@ -14,7 +14,7 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 pub(crate) enum MediaType {
     /// What is called so.
     Json,
-    /// Whatever it is called: clients of the older service call it many things.
+    /// Whatever it is called: clients of the older service call it many things. Not from a page in a browser.
     Any,
 }
 
@@ -29,6 +29,10 @@ pub(crate) async fn read<T: DeserializeOwned>(
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if media_type == MediaType::Json && !essence.eq_ignore_ascii_case("application/json") {
         return Err(Stop::malformed("media_type"));
+    }
+    // Browsers send what has no media type of JSON's for any page, without asking (WHATWG Fetch, "CORS-safelisted request-header").
+    if media_type == MediaType::Any && headers.contains_key(header::ORIGIN) {
+        return Err(Stop::malformed("origin"));
     }
     let body = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| Stop::malformed("oversized"))?;
     // serde takes a list for a structure as well.

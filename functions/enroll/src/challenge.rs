@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ports::{
-    Clock as _, Fault, PostWebhook as _, ReplaceEnded as _, SendMail as _, SendSms as _, SpendError, TakeRow as _,
+    Clock as _, Fault, PostWebhook as _, ReadRow as _, ReplaceEnded as _, SendMail as _, SendSms as _, SpendError,
     chain,
 };
 use protocol::{SubjectName, SystemRandom};
@@ -141,7 +141,7 @@ pub(crate) async fn run<P: Ports>(
     Ok(())
 }
 
-/// Everything up to the code's row, which is written whether anybody is to get the code or not.
+/// Everything up to the code's row, which is written last, and whether anybody is to get the code or not.
 async fn open<P: Ports>(service: &Service<P>, record: &mut Record<'_>, asked: &Asked) -> Result<Opened, Stop> {
     let (caller, clock) = (record.caller, &service.clock);
     let now = clock.unix_seconds();
@@ -151,6 +151,15 @@ async fn open<P: Ports>(service: &Service<P>, record: &mut Record<'_>, asked: &A
     }
     let directory = service.directory.get(clock).await.map_err(|fault| Stop::fault("directory", &fault, caller))?;
     let key = service.code_key.get(clock).await.map_err(|fault| Stop::fault("code_key", &fault, caller))?;
+    // What could open nothing is not sent.
+    service.registrar.ready(clock).await.map_err(|fault| Stop::fault("step_ca", &fault, caller))?;
+    // Requests that are refused while a code is open do not use up the day.
+    let found = service.ledger.row(&OpenCode::key(&asked.subject)).await;
+    let found = found.map_err(|fault| Stop::fault("ledger", &fault, caller))?.and_then(OpenCode::from_record);
+    if let Some(seconds) = found.and_then(|open| open.remaining(now)) {
+        return Err(Stop::limited("open_code", seconds));
+    }
+    count_code(service, &asked.subject, caller, now).await?;
     let to = address(service, &directory.value, asked);
     let channel = asked.channel.or(to.as_ref().ok().map(|(channel, _)| *channel));
     record.channel = channel;
@@ -159,19 +168,11 @@ async fn open<P: Ports>(service: &Service<P>, record: &mut Record<'_>, asked: &A
     // A code that nobody is sent opens nothing: strangers could guess at names of their own choice.
     let row = if to.is_ok() { row } else { row.dead(&SystemRandom) };
     match service.ledger.replace_ended(row.into_row(&asked.subject, caller), now).await {
-        Ok(()) => {}
-        // It may end sooner: when it was made is not read.
-        Err(SpendError::AlreadySpent) => return Err(Stop::limited("open_code", CODE_SECONDS)),
-        Err(SpendError::Fault(fault)) => return Err(Stop::fault("ledger", &fault, caller)),
+        Ok(()) => Ok(Opened { code, to }),
+        // Another request was first, a moment ago.
+        Err(SpendError::AlreadySpent) => Err(Stop::limited("open_code", CODE_SECONDS)),
+        Err(SpendError::Fault(fault)) => Err(Stop::fault("ledger", &fault, caller)),
     }
-    // After the row: requests that are refused while a code is open do not use up the day.
-    if let Err(stop) = count_code(service, &asked.subject, caller, now).await {
-        // It is not sent, so nobody is to guess at it.
-        let taken = service.ledger.take(&OpenCode::key(&asked.subject)).await;
-        taken.map_err(|fault| Stop::fault("ledger", &fault, caller))?;
-        return Err(stop);
-    }
-    Ok(Opened { code, to })
 }
 
 /// The channel that was asked for, or the first that there is, and the subject's address for it.

@@ -128,7 +128,12 @@ impl OpenCode {
 
     /// Whether its time has come. Rows outlive their `ttl`.
     pub(crate) const fn is_over(&self, now: u64) -> bool {
-        self.expires_at <= now
+        self.remaining(now).is_none()
+    }
+
+    /// How many seconds are left to it.
+    pub(crate) const fn remaining(&self, now: u64) -> Option<u64> {
+        if self.expires_at <= now { None } else { Some(self.expires_at - now) }
     }
 
     /// Whether this is the code, in a time that does not tell how much of it is.

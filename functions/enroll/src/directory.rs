@@ -4,8 +4,9 @@ use ports::ParseFiles;
 use protocol::{AltName, SubjectName};
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{Error as _, MapAccess, Visitor},
 };
+use serde_json::value::RawValue;
 
 use crate::channel::Channel;
 
@@ -61,6 +62,8 @@ enum InvalidAddresses {
     Webhook,
     #[error("a subject has no address")]
     None,
+    #[error("a subject's addresses are not an object of texts: sms, mail, webhook, each once at most")]
+    Form,
 }
 
 impl Directory {
@@ -152,7 +155,10 @@ impl<'de> Deserialize<'de> for Addresses {
             webhook: Option<String>,
         }
 
-        let Written { sms, mail, webhook } = Written::deserialize(deserializer)?;
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        // serde's own words would show what stands there.
+        let written = serde_json::from_str(raw.get()).map_err(|_| D::Error::custom(InvalidAddresses::Form))?;
+        let Written { sms, mail, webhook } = written;
         let wrong = if !sms.as_deref().is_none_or(is_phone) {
             InvalidAddresses::Sms
         } else if !mail.as_deref().is_none_or(is_mail) {
@@ -164,7 +170,7 @@ impl<'de> Deserialize<'de> for Addresses {
         } else {
             return Ok(Self { sms, mail, webhook });
         };
-        Err(serde::de::Error::custom(wrong))
+        Err(D::Error::custom(wrong))
     }
 }
 
@@ -264,9 +270,15 @@ mod tests {
     #[test]
     fn what_is_logged_of_a_directory_holds_no_address() {
         let directory = Directory::parse(&[("a.json", ALICE)]).unwrap();
-        let wrong = r#"{"bob": {"sms": "391234567890"}}"#;
-        let error = ports::chain(&Directory::parse(&[("a.json", wrong)]).unwrap_err());
-        for shown in [format!("{directory:?}"), error] {
+        let error = |wrong: &str| ports::chain(&Directory::parse(&[("a.json", wrong)]).unwrap_err());
+        for shown in [
+            format!("{directory:?}"),
+            error(r#"{"bob": {"sms": "391234567890"}}"#),
+            error(r#"{"bob": {"sms": 391234567890}}"#),
+            error(r#"{"bob": "+391234567890"}"#),
+            error(r#"{"bob": {"bob@example.com": "+391234567890"}}"#),
+            error(r#"{"bob": [{"mail": "bob@example.com"}]}"#),
+        ] {
             assert!(!shown.contains("1234567890") && !shown.contains("example.com"), "{shown}");
         }
     }

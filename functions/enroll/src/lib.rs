@@ -38,4 +38,4 @@ pub use directory::{Addresses, Directory, DirectoryError};
 pub use openapi::openapi;
 pub use router::router;
 pub use service::{Adapters, Ports, Service};
-pub use webhook::{InvalidUrl, SignedWebhook};
+pub use webhook::SignedWebhook;

@@ -26,14 +26,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let config = Config::read(settings)?;
     let connection = Connection::of_function().await;
     let secrets = SecretsManager::new(&connection);
-    let webhook_key = settings.required("WEBHOOK_KEY_SECRET")?;
-    let webhook = |url: String| SignedWebhook::new(&url, secrets.clone(), webhook_key, SystemClock);
     let adapters = Adapters::<Aws> {
         objects: S3Bucket::new(&connection, settings.required("BUCKET")?),
         ledger: DynamoDbLedger::new(&connection, settings.required("LEDGER_TABLE")?),
         sms: Sns::new(&connection, settings.optional("SMS_SENDER_ID")),
         mail: settings.optional("MAIL_SENDER").map(|sender| Ses::new(&connection, sender)),
-        webhook: settings.optional("WEBHOOK_URL").map(webhook).transpose()?,
+        webhook: SignedWebhook::read(settings, secrets.clone(), SystemClock)?,
         secrets,
         clock: SystemClock,
     };

@@ -33,7 +33,8 @@ impl Pace {
         let own = u32::try_from(whole).unwrap_or(u32::MAX).saturating_add(1);
         let mut slowest = self.slowest.lock().unwrap_or_else(PoisonError::into_inner);
         let known = slowest.filter(|(_, ended)| now - *ended < REMEMBERED).map_or(0, |(ticks, _)| ticks);
-        if is_sent && own > known {
+        // Also where it is as slow as the slowest: it is so still.
+        if is_sent && own >= known {
             *slowest = Some((own, now));
         }
         self.grid.saturating_mul(own.max(known)).saturating_sub(elapsed)
@@ -78,9 +79,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_sending_is_forgotten_in_time() {
+    async fn a_slow_sending_is_forgotten_in_time_unless_others_are_as_slow() {
         let pace = Pace::new(GRID);
-        answered(&pace, 2_400, true).await;
+        for _ in 0..3 {
+            answered(&pace, 2_400, true).await;
+            advance(REMEMBERED / 2).await;
+            assert_eq!(answered(&pace, 100, false).await, 3_000);
+        }
         advance(REMEMBERED).await;
         assert_eq!(answered(&pace, 100, false).await, 1_000);
     }

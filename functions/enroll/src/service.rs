@@ -92,13 +92,20 @@ impl<P: Ports> Service<P> {
             let public_keys = async { self.public_keys.live(clock).await.map(|_| ()) };
             let code_key = async { self.code_key.get(clock).await.map(|_| ()) };
             let registrar = self.registrar.prefetch(clock);
-            let loaded = tokio::join!(directory, policies, public_keys, code_key, registrar);
+            let webhook = async {
+                match &self.webhook {
+                    Some(webhook) => webhook.prepare().await,
+                    None => Ok(()),
+                }
+            };
+            let loaded = tokio::join!(directory, policies, public_keys, code_key, registrar, webhook);
             let all = [
                 ("directory", loaded.0),
                 ("policies", loaded.1),
                 ("public_keys", loaded.2),
                 ("code_key", loaded.3),
                 ("registrar", loaded.4),
+                ("webhook_key", loaded.5),
             ];
             for (what, loaded) in all {
                 if let Err(fault) = loaded {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{Http, is_private};
-use ports::{Cached, Clock, Fault, PostWebhook, ReadSecret, Webhook};
+use ports::{Cached, Clock, ConfigError, Fault, PostWebhook, ReadSecret, Settings, Webhook};
 use reqwest::header::CONTENT_TYPE;
 use url::Url;
 
@@ -23,26 +23,25 @@ pub struct SignedWebhook<S: ReadSecret, C: Clock> {
     clock: C,
 }
 
-/// A URL that codes are not posted to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("webhook's URL is neither https nor this machine's")]
-pub struct InvalidUrl;
-
 impl<S: ReadSecret, C: Clock> SignedWebhook<S, C> {
-    /// The webhook at this URL, `https` or on this machine, signed with the key in the secret of this name.
+    /// The webhook of the settings `WEBHOOK_URL`, which is `https` or on this machine, and `WEBHOOK_KEY_SECRET`, the name of its key's
+    /// secret. `None` where there is no such URL.
     ///
     /// # Errors
-    /// [`InvalidUrl`].
-    pub fn new(url: &str, secrets: S, key_secret: String, clock: C) -> Result<Self, InvalidUrl> {
-        let url: Url = url.parse().map_err(|_| InvalidUrl)?;
-        if !is_private(&url) {
-            return Err(InvalidUrl);
-        }
-        Ok(Self { http: Http::default(), url, key: Cached::new(SharedKey::new(secrets, key_secret, key_bytes)), clock })
+    /// The first variable that is missing or not valid.
+    pub fn read(settings: Settings<'_>, secrets: S, clock: C) -> Result<Option<Self>, ConfigError> {
+        let Some(url) = settings.optional("WEBHOOK_URL") else { return Ok(None) };
+        let url: Url = url.parse().ok().filter(is_private).ok_or(ConfigError("WEBHOOK_URL"))?;
+        let key = SharedKey::new(secrets, settings.required("WEBHOOK_KEY_SECRET")?, key_bytes);
+        Ok(Some(Self { http: Http::default(), url, key: Cached::new(key), clock }))
     }
 }
 
 impl<S: ReadSecret, C: Clock> PostWebhook for SignedWebhook<S, C> {
+    async fn prepare(&self) -> Result<(), Fault> {
+        self.key.get(&self.clock).await.map(|_| ())
+    }
+
     async fn post(&self, webhook: &Webhook) -> Result<(), Fault> {
         let key = self.key.get(&self.clock).await?;
         // The URL may hold a secret of the receiver's, and reqwest's errors tell it.

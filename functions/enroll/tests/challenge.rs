@@ -63,7 +63,7 @@ async fn nobody_learns_who_exists_or_has_an_address() {
     let known = world.challenge("alice", "sms").await;
     assert_eq!((known.status, known.body.as_str()), (StatusCode::ACCEPTED, ACCEPTED));
     let work = world.ledger.done();
-    assert_eq!(work, ["count count#challenge", "replace code", "count count#codes"]);
+    assert_eq!(work, ["count count#challenge", "read code", "count count#codes", "replace code"]);
     for (subject, channel, reason) in [
         ("mallory", "sms", "unknown_subject"),
         ("mallory2", "webhook", "unknown_subject"),
@@ -90,13 +90,25 @@ async fn nobody_learns_who_exists_or_has_an_address() {
 }
 
 #[tokio::test]
+async fn no_code_is_sent_where_it_could_open_nothing() {
+    let world = World::new();
+    world.objects.remove("step-ca/ca.json");
+    for subject in ["alice", "mallory"] {
+        assert_eq!(world.challenge(subject, "sms").await.status, StatusCode::SERVICE_UNAVAILABLE, "{subject}");
+        assert_eq!(world.audited(), ["enroll:challenge", "failed", "step_ca"], "{subject}");
+        assert_eq!(world.ledger.done(), ["count count#challenge"], "{subject}");
+    }
+    assert_eq!(world.sent(), 0);
+}
+
+#[tokio::test]
 async fn a_subject_has_one_open_code_whatever_channel_is_asked_for() {
     let world = World::new();
     let code = world.code("alice", "sms").await;
-    for after in [0, 100, 199] {
+    for (after, left) in [(0, "300"), (100, "200"), (199, "1")] {
         world.clock.advance(Duration::from_secs(after));
         let answer = world.challenge("alice", "webhook").await;
-        assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, Some("300")));
+        assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, Some(left)));
         assert_eq!(world.audited(), ["enroll:challenge", "refused", "open_code"]);
     }
     assert_eq!(world.sent(), 1);
@@ -178,7 +190,7 @@ async fn a_subject_gets_so_many_codes_a_day_and_no_more() {
         assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS, "{subject}");
         assert_eq!(world.audited(), ["enroll:challenge", "refused", "codes_per_day"], "{subject}");
         assert_eq!(world.token(subject, "00000000").await.status, StatusCode::UNAUTHORIZED, "{subject}");
-        assert_eq!(world.audited()[2], "no_code", "{subject}: nobody guesses at what was not sent");
+        assert_eq!(world.audited()[2], "ended_code", "{subject}: nobody guesses at what was not sent");
         let left: u64 = refused.header("retry-after").unwrap().parse().unwrap();
         let passed = if subject == "alice" { 600 } else { 1_200 };
         assert_eq!(left, 86_400 - passed);

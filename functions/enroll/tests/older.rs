@@ -87,6 +87,22 @@ async fn numbers_may_be_numbers() {
 }
 
 #[tokio::test]
+async fn no_page_in_a_browser_asks_in_the_name_of_who_looks_at_it() {
+    let world = World::new();
+    for (origin, expected) in [(Some("https://evil.example.com"), MALFORMED), (Some("null"), MALFORMED), (None, "1111")]
+    {
+        let mut request = Request::builder().method(Method::POST).uri("/registration");
+        request = request.header(header::CONTENT_TYPE, "text/plain");
+        if let Some(origin) = origin {
+            request = request.header(header::ORIGIN, origin);
+        }
+        let answer = world.send(request.body(Body::from(r#"{"number": "alice"}"#)).unwrap(), ADDRESS).await;
+        assert_eq!(answer.body, expected, "{origin:?}");
+    }
+    assert_eq!(world.sent(), 1);
+}
+
+#[tokio::test]
 async fn nobody_learns_who_exists() {
     let world = World::new();
     let known = world.post("/registration", &json!({ "number": "alice" })).await;

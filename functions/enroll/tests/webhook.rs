@@ -3,9 +3,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use enroll::{InvalidUrl, SignedWebhook};
+use enroll::SignedWebhook;
 use ports::{
-    Fault, PostWebhook as _, Webhook, chain,
+    ConfigError, Fault, PostWebhook as _, Settings, Webhook, chain,
     memory::{Failing, ManualClock, MemorySecrets},
 };
 use protocol::{Secret, SecretValue};
@@ -47,8 +47,14 @@ async fn receiver(answer: &'static str) -> (String, Arc<Mutex<Vec<Received>>>) {
     (url, received)
 }
 
-fn adapter(url: &str, secrets: &MemorySecrets) -> Result<SignedWebhook<MemorySecrets, ManualClock>, InvalidUrl> {
-    SignedWebhook::new(url, secrets.clone(), "countersign/enroll/webhook-key".into(), ManualClock::new(1_800_000_000))
+fn adapter(url: &str, secrets: &MemorySecrets) -> Result<SignedWebhook<MemorySecrets, ManualClock>, ConfigError> {
+    let variable = |name: &str| match name {
+        "WEBHOOK_URL" => Some(url.to_owned()),
+        "WEBHOOK_KEY_SECRET" => Some("countersign/enroll/webhook-key".to_owned()),
+        _ => None,
+    };
+    let read = SignedWebhook::read(Settings::new(&variable), secrets.clone(), ManualClock::new(1_800_000_000));
+    read.map(|webhook| webhook.expect("there is a URL"))
 }
 
 fn secrets(key: &str) -> MemorySecrets {
@@ -114,7 +120,7 @@ fn codes_go_by_https_or_stay_on_this_machine() {
     for url in ["https://example.com/codes", "http://127.0.0.1:8080/codes", "http://localhost:8080/codes"] {
         assert!(adapter(url, &secrets(KEY)).is_ok(), "{url}");
     }
-    for url in ["http://example.com/codes", "http://localhost.example.com/", "ftp://localhost/", "example.com", ""] {
+    for url in ["http://example.com/codes", "http://localhost.example.com/", "ftp://localhost/", "example.com"] {
         assert!(adapter(url, &secrets(KEY)).is_err(), "{url}");
     }
 }

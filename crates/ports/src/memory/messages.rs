@@ -102,6 +102,10 @@ impl MemoryWebhook {
 }
 
 impl PostWebhook for MemoryWebhook {
+    async fn prepare(&self) -> Result<(), Fault> {
+        self.switch.pass().await
+    }
+
     async fn post(&self, webhook: &Webhook) -> Result<(), Fault> {
         self.switch.pass().await?;
         let Webhook { id, timestamp, body } = webhook;
