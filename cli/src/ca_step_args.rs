@@ -27,7 +27,7 @@ pub(crate) enum CaStepCommand {
 /// What is printed goes into `authority.provisioners` of the CA's configuration, and holds nothing
 /// secret. The private key goes into the secret STACK/step-ca/jwk or STACK/step-ca/x5c of AWS Secrets
 /// Manager, which the stack made, and nowhere else; which CA it is for goes into step-ca/ca.json of
-/// the broker's bucket. Functions follow within two minutes.
+/// the broker's bucket. Functions follow within a minute.
 ///
 /// A JWK provisioner knows one public key (P-256). The key is made, or taken with --import from what
 /// step encrypted: the member encryptedKey of a provisioner, or the provisioner as it stands in the

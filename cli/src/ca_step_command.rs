@@ -1,7 +1,7 @@
 use std::{path::Path, time::Duration};
 
 use countersign::{
-    CertificateFile, Column, Error, KeyKind, Table,
+    CertificateFile, Column, Error, KeyKind, Table, plain,
     provisioner::{Deployment, Exposure, NewKey, ProvisionerError, shown, wait_until_listed},
     step_ca::StepCa,
 };
@@ -129,5 +129,5 @@ async fn check(url: &CaUrl, order: &CaStepProvisioner) -> Result<(), Error> {
     if names.is_empty() {
         return Ok(());
     }
-    Err(ProvisionerError::Exposed(names.join(", ").replace(char::is_control, "?")).into())
+    Err(ProvisionerError::Exposed(plain(&names.join(", "))).into())
 }

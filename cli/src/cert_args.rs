@@ -43,10 +43,11 @@ pub(crate) enum CertCommand {
 /// Who may have the token is said in one of these ways:
 ///   --channel      a code, which the broker sends to the subject, and which is asked for here
 ///   --code-file    a code that is there already; with --channel, one that will be
-///   --token-file   an access token; --key, or neither: one of the ssh-agent's keys, as by
-///                  `countersign token get`
-///   --group        the machine's group, by the exchange that also gets secrets
+///   --token-file   an access token; --key: one that an ssh key gets, as by `countersign token get`
+///   --group        the machine's group, by the exchange that also gets secrets; COUNTERSIGN_GROUP
+///                  is the same
 ///   --ott-file     a one-time token that is there already; the broker is not asked
+/// Without any: an access token by one of the ssh-agent's keys.
 ///
 /// The private key is made on this machine, is on disk before anything is asked for, and never
 /// leaves it. Where an answer is lost the key stays, and --reuse-key takes it up. The CA's root is
@@ -149,7 +150,7 @@ pub(crate) struct Renew {
     /// What is done after a renewal: run:COMMAND, which is split at white space, signal:NAME:PID, or signal:NAME with --pid-file.
     #[arg(long, value_name = "ACTION")]
     pub(crate) on_renew: Option<OnRenew>,
-    /// A file with the id of the process that gets the signal; it is read each time.
+    /// A file with the id of the process that gets the signal; it is read each time, and must be this user's or root's.
     #[arg(long, value_name = "FILE", requires = "on_renew")]
     pub(crate) pid_file: Option<PathBuf>,
     /// How long a renewal may take in all: 30s, 2m, or a number of seconds.
@@ -184,7 +185,8 @@ pub(crate) struct RenewFiles {
 /// Whoever has it can use it until it ends, with all who do not ask the CA: step-ca revokes
 /// passively. It is revoked by one of these:
 ///   its key        the certificate of the folder, shown to the CA (mutual TLS)
-///   --by-code      a code that the broker sends to its subject, where the key is lost;
+///   --by-code      a code that the broker sends to its subject, where the key is lost and the folder
+///                  is not; policy has to permit it (certificate:revoke).
 ///                  --code-file: a code that is there already
 ///   --serial       its serial number alone, by an access token whose bearer may revoke (policy
 ///                  certificate:revoke). --token-file or --key with a folder: the same

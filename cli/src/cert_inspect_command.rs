@@ -20,7 +20,8 @@ use crate::{
 #[derive(Serialize)]
 struct Said {
     subject: String,
-    names: Vec<String>,
+    /// `None` where they are malformed.
+    names: Option<Vec<String>>,
     issuer: String,
     serial_number: String,
     not_before: String,
@@ -76,11 +77,11 @@ fn folder(place: &Path, files: &CertificateFiles, chain: Vec<Certificate>, now: 
 
 impl Said {
     fn of(certificate: &Certificate, now: u64, folder: Option<Folder>) -> Self {
-        let names = certificate.alt_names().unwrap_or_default();
+        let names = certificate.alt_names().ok();
         let (from, until) = (certificate.not_before(), certificate.not_after());
         Self {
             subject: certificate.subject_text(),
-            names: names.iter().map(ToString::to_string).collect(),
+            names: names.map(|names| names.iter().map(ToString::to_string).collect()),
             issuer: certificate.issuer_text(),
             serial_number: certificate.serial_decimal(),
             not_before: time(from),
@@ -100,7 +101,10 @@ impl Said {
 
     fn text(&self) -> String {
         let mut text = line("subject", &self.subject);
-        text.extend(self.names.iter().map(|name| line("name", name)));
+        match &self.names {
+            Some(names) => text.extend(names.iter().map(|name| line("name", name))),
+            None => text += &line("names", "malformed"),
+        }
         text += &line("issuer", &self.issuer);
         text += &line("serial number", &self.serial_number);
         text += &line("valid from", &self.not_before);

@@ -59,9 +59,10 @@ fn renewal(Renew { folder, files, timeout, .. }: &Renew) -> FileRenewal {
 }
 
 async fn once(renewal: &FileRenewal, mut after: After, now: bool) -> Result<u8, Error> {
-    let Validity { until, .. } = renewal.validity()?;
-    let due = renewal.validity()?.two_thirds();
+    let validity = renewal.validity()?;
+    let due = validity.two_thirds();
     if !now && SystemClock.unix_seconds() < due {
+        let until = validity.until;
         let text = format!("valid until {}, due for renewal after {}: --force renews now\n", time(until), time(due));
         print(text.as_bytes())?;
         return Ok(0);

@@ -50,7 +50,7 @@ pub(crate) async fn revoke(order: Revoke) -> Result<(), Error> {
         Way::Key
     };
     let serial = match (&kept, serial) {
-        (Some(kept), _) => kept.serial()?,
+        (Some(kept), _) => kept.serial(),
         (None, Some(serial)) => serial,
         (None, None) => usage("a folder or --serial is required"),
     };
@@ -122,9 +122,10 @@ impl Kept {
         Ok(Self { files, record, chain, root })
     }
 
-    fn serial(&self) -> Result<SerialNumber, Error> {
+    /// Ends the process where there is none that can be asked for.
+    fn serial(&self) -> SerialNumber {
         let serial = self.chain.first().map(Certificate::serial_decimal).unwrap_or_default();
-        serial.parse().map_err(|_| usage("the certificate's serial number is none that a step-ca gives"))
+        serial.parse().unwrap_or_else(|_| usage("the certificate's serial number is none that a step-ca gives"))
     }
 
     /// The certificate, what stands above it, and the root.

@@ -7,7 +7,7 @@ use std::{
 
 use countersign::{
     BearerToken, BulkOrder, BulkTask, DeviceClient, DeviceError, DeviceFiles, Error, MAX_REPORT_BYTES, TaskId,
-    TokenError,
+    TokenError, plain,
 };
 use ports::{Clock as _, SystemClock};
 
@@ -212,10 +212,6 @@ fn progress(task: &BulkTask) -> String {
 /// A line of what is printed, without what a terminal would obey.
 pub(crate) fn line(what: &str, value: &str) -> String {
     format!("{:<14}  {}\n", plain(what), plain(value))
-}
-
-fn plain(text: &str) -> String {
-    text.replace(char::is_control, "?")
 }
 
 fn unread(path: &Path, source: std::io::Error) -> Error {

@@ -4,6 +4,8 @@ use pki::PkiError;
 use ports::Cause;
 use serde::Deserialize;
 
+use crate::plain;
+
 /// Why a device was not provisioned, read, changed or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
@@ -157,11 +159,6 @@ impl fmt::Display for BrokerSaid {
         }
         write!(f, " (request id {})", self.request_id)
     }
-}
-
-/// Without what a terminal would obey.
-fn plain(text: &str) -> String {
-    text.replace(char::is_control, "?")
 }
 
 fn at(row: &Option<usize>) -> String {

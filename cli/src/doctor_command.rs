@@ -1,6 +1,7 @@
 use countersign::{
     Error,
     doctor::{Finding, Outcome, examine},
+    plain,
 };
 
 use crate::{
@@ -62,9 +63,4 @@ fn lines(finding: &Finding) -> String {
     let hint = finding.hint.iter().map(|hint| format!("{:26}hint: {}\n", "", plain(hint)));
     let line = format!("{outcome:<9}  {:<13}  {}\n", finding.check.name(), plain(&finding.found));
     [line].into_iter().chain(hint).collect()
-}
-
-/// Without what a terminal would obey.
-fn plain(text: &str) -> String {
-    text.replace(char::is_control, "?")
 }

@@ -55,6 +55,7 @@ mod material;
 mod network_order;
 mod new_file;
 mod origin;
+mod plain;
 mod pool_file;
 mod profile;
 #[cfg(feature = "operator")]
@@ -97,6 +98,7 @@ pub use network_order::NetworkOrder;
 pub use npm::{PackageName, Publication};
 pub use origin::{InvalidOrigin, Origin};
 pub use pki::{Authority, Certificate, Csr, DeviceKey, KeyKind, PkiError, PublicKey, Subject, SubjectFields};
+pub use plain::plain;
 pub use pool_file::PoolFile;
 pub use ports::CertificateStatus;
 pub use profile::{AccessKey, InvalidProfile, Profile};

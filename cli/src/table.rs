@@ -2,7 +2,7 @@ use std::io::{Result, Write};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, presets::NOTHING};
 
-use crate::cell::plain;
+use crate::plain::plain_within;
 
 /// How many rows are laid out together: a log may be longer than memory.
 const PAGE: usize = 1_000;
@@ -57,7 +57,7 @@ impl<W: Write> Table<W> {
     /// What writing ends with.
     pub fn row<'a>(&mut self, cells: impl IntoIterator<Item = impl AsRef<str> + 'a>) -> Result<()> {
         let cells = cells.into_iter().zip(self.columns);
-        self.rows.push(cells.map(|(cell, column)| plain(cell.as_ref(), column.limit).into_owned()).collect());
+        self.rows.push(cells.map(|(cell, column)| plain_within(cell.as_ref(), column.limit).into_owned()).collect());
         if self.rows.len() < PAGE { Ok(()) } else { self.write_page() }
     }
 

@@ -1,6 +1,9 @@
 use std::io::{Result, Write};
 
-use crate::cell::{MAX_CELL, defused, plain};
+use crate::{
+    cell::{MAX_CELL, defused},
+    plain::plain_within,
+};
 
 /// CSV (RFC 4180) for spreadsheets and pandas: a row with the names of the columns, then a line for each row.
 ///
@@ -25,7 +28,7 @@ impl<W: Write> Sheet<W> {
     /// What writing ends with.
     pub fn row<'a>(&mut self, cells: impl IntoIterator<Item = impl AsRef<str> + 'a>) -> Result<()> {
         for cell in cells {
-            let safe = defused(&plain(cell.as_ref(), MAX_CELL)).into_owned();
+            let safe = defused(&plain_within(cell.as_ref(), MAX_CELL)).into_owned();
             self.0.write_field(safe)?;
         }
         self.0.write_record(None::<&[u8]>)?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{Record, record::seconds};
-use crate::cell::plain;
+use crate::plain::plain_within;
 
 /// The columns of a [`Source`].
 pub const SOURCE_COLUMNS: [&str; 7] = ["source", "requests", "first", "last", "actions", "reasons", "subjects"];
@@ -155,7 +155,7 @@ fn place(address: IpAddr) -> IpAddr {
 
 fn keep(words: &mut BTreeSet<String>, word: &str) {
     if !word.is_empty() && !words.contains(word) && words.len() < MAX_WORDS {
-        words.insert(plain(word, 40).into_owned());
+        words.insert(plain_within(word, 40).into_owned());
     }
 }
 

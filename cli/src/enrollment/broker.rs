@@ -179,6 +179,10 @@ impl EnrollmentClient {
             let (error, asked_for) = match receive(self.request(&url, bearer, &body)?, MAX_ANSWER_BYTES, left).await {
                 Ok(reply) => match reply.status.as_u16() {
                     status @ (429 | 500..) if may_repeat => (Error::Unavailable { status, tries }, reply.retry_after),
+                    // Of a gateway between, which does not know what became of it.
+                    status @ 500.. if !is_problem(&reply) => {
+                        return Err(EnrollmentError::Unknown(format!("status {status}").into()).into());
+                    }
                     _ => return Ok(reply),
                 },
                 Err(NoReply::TooLarge { status }) => return Err(Error::Unexpected { status }),
@@ -215,15 +219,17 @@ fn answer<T: serde::de::DeserializeOwned>(reply: &Reply, expected: StatusCode) -
     serde_json::from_slice(reply.body.expose()).map_err(|_| reply.unexpected())
 }
 
+/// Whether it is the broker that refuses.
+fn is_problem(reply: &Reply) -> bool {
+    let problem: Option<Problem> = serde_json::from_slice(reply.body.expose()).ok();
+    problem.is_some_and(|problem| problem.r#type.starts_with(PROBLEM))
+}
+
 fn refusal(reply: &Reply) -> Error {
     let request_id = reply.request_id.clone();
     let status = reply.status.as_u16();
-    let problem: Option<Problem> = serde_json::from_slice(reply.body.expose()).ok();
-    if !problem.is_some_and(|problem| problem.r#type.starts_with(PROBLEM)) {
-        return match status {
-            429 | 500.. => Error::Unavailable { status, tries: 1 },
-            _ => reply.unexpected(),
-        };
+    if !is_problem(reply) {
+        return if status == 429 { Error::Unavailable { status, tries: 1 } } else { reply.unexpected() };
     }
     let error = match status {
         400 => EnrollmentError::Invalid { request_id },

@@ -61,6 +61,9 @@ async fn a_code_is_shown_once_and_a_token_until_there_is_an_answer() {
     let (lost, failed): (Scripted, Scripted) = (None, Some((503, "", PROBLEM)));
     let (ended, count) = asked([lost, Some((200, "", GIVEN))], Proof::Code(&code)).await;
     assert!(matches!(ended, Err(Error::Enrollment(EnrollmentError::Unknown(_)))) && count == 1, "{ended:?}");
+    let gateway: Scripted = Some((504, "", r#"{"message":"Endpoint request timed out"}"#));
+    let (ended, count) = asked([gateway, Some((200, "", GIVEN))], Proof::Code(&code)).await;
+    assert!(matches!(ended, Err(Error::Enrollment(EnrollmentError::Unknown(_)))) && count == 1, "{ended:?}");
     let (ended, count) = asked([failed, Some((200, "", GIVEN))], Proof::Code(&code)).await;
     assert!(matches!(ended, Err(Error::Unavailable { status: 503, .. })) && count == 1, "{ended:?}");
     let (ended, count) = asked([lost, failed, Some((200, "", GIVEN))], Proof::Bearer(&bearer)).await;

@@ -1,11 +1,17 @@
-use std::{fs::File, io::Read as _, path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr};
 
 use rustix::process::{Pid, kill_process};
 
-use crate::{Error, config::Signal, enrollment::EnrollmentError, supervise::number};
+use crate::{
+    Error,
+    config::Signal,
+    enrollment::EnrollmentError,
+    material::{Closed, read},
+    supervise::number,
+};
 
 /// The most that a file with a process's id may be, in bytes.
-const MAX_PID_FILE_BYTES: u64 = 64;
+const MAX_PID_FILE_BYTES: usize = 64;
 
 /// What is done after a renewal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +27,7 @@ pub enum OnRenew {
 pub enum Receiver {
     /// The process of this id.
     Process(u32),
-    /// The process whose id stands in this file.
+    /// The process whose id stands in this file, which is this user's or root's, and which no others can write.
     File(PathBuf),
 }
 
@@ -50,15 +56,15 @@ impl Receiver {
     /// Sends it a signal.
     ///
     /// # Errors
-    /// [`EnrollmentError::NoProcess`].
+    /// [`EnrollmentError::NoProcess`], [`EnrollmentError::NoPid`], [`Error::NotOwned`], [`Error::OpenToOthers`].
     pub fn send(&self, signal: Signal) -> Result<(), Error> {
         let process = match self {
             Self::Process(process) => *process,
             Self::File(path) => {
-                let mut text = String::new();
-                let read = File::open(path).and_then(|file| file.take(MAX_PID_FILE_BYTES).read_to_string(&mut text));
-                read.map_err(|source| Error::File { action: "read", path: path.clone(), source })?;
-                text.trim().parse().map_err(|_| EnrollmentError::NoPid(path.clone()))?
+                // Who else could write it would say whom this user's signals go to.
+                let text = read(path, MAX_PID_FILE_BYTES, Some(Closed::ToWriting))?;
+                let number = str::from_utf8(text.expose()).ok().and_then(|text| text.trim().parse().ok());
+                number.ok_or_else(|| EnrollmentError::NoPid(path.clone()))?
             }
         };
         let pid = i32::try_from(process)
@@ -72,7 +78,11 @@ impl Receiver {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::process::ExitStatusExt as _, process::Command};
+    use std::{
+        fs,
+        os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
+        process::Command,
+    };
 
     use super::*;
 
@@ -116,5 +126,18 @@ mod tests {
             fs::write(&path, text).unwrap();
             assert!(Receiver::File(path.clone()).send(Signal::Hup).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_file_that_others_may_write_or_that_never_ends_names_no_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, pipe) = (folder.path().join("pid"), folder.path().join("pipe"));
+        fs::write(&path, std::process::id().to_string()).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        let refused = Receiver::File(path).send(Signal::Hup);
+        assert!(matches!(refused, Err(Error::OpenToOthers { .. })), "{refused:?}");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let refused = Receiver::File(pipe).send(Signal::Hup);
+        assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
     }
 }

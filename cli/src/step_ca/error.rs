@@ -4,6 +4,8 @@ use pki::PkiError;
 use ports::Cause;
 use serde::Deserialize;
 
+use crate::plain::plain_within;
+
 /// The most that is shown of what a CA says, in characters.
 const MAX_SAID: usize = 500;
 
@@ -98,7 +100,8 @@ struct Body {
 
 impl CaSaid {
     pub(super) fn read(status: u16, body: &[u8]) -> Self {
-        let text = serde_json::from_slice(body).ok().map(|Body { message }| plain(&message));
+        let text =
+            serde_json::from_slice(body).ok().map(|Body { message }| plain_within(&message, MAX_SAID).into_owned());
         Self { status, text: text.filter(|text| !text.is_empty()) }
     }
 
@@ -125,11 +128,6 @@ impl fmt::Display for Asked {
             Self::Revocation => "revocation",
         })
     }
-}
-
-/// Without what a terminal would obey.
-fn plain(text: &str) -> String {
-    text.chars().take(MAX_SAID).map(|character| if character.is_control() { '?' } else { character }).collect()
 }
 
 impl StepCaError {

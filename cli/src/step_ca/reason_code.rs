@@ -17,8 +17,8 @@ const REASONS: [(u8, &str, &str); 10] = [
     (3, "affiliationChanged", "the name, or whom it belongs to, has changed"),
     (4, "superseded", "another certificate is in its place"),
     (5, "cessationOfOperation", "it is needed no longer"),
-    (6, "certificateHold", "for a while"),
-    (8, "removeFromCRL", "it is on hold no longer"),
+    (6, "certificateHold", "for a while; a step-ca revokes for good all the same"),
+    (8, "removeFromCRL", "it is on hold no longer; a step-ca does not take it back"),
     (9, "privilegeWithdrawn", "what it allows is allowed no longer"),
     (10, "aACompromise", "others may have the key of an attribute authority"),
 ];

@@ -62,6 +62,10 @@ impl Codes {
 }
 
 impl PostWebhook for Codes {
+    async fn prepare(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
     async fn post(&self, webhook: &Webhook) -> Result<(), Fault> {
         let told: Value = serde_json::from_str(webhook.body.expose()).unwrap();
         let [subject, code] = ["subject", "code"].map(|member| told["data"][member].as_str().unwrap().to_owned());

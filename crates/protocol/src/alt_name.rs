@@ -49,12 +49,6 @@ impl AltName {
             Self::Uri(_) => "uri",
         }
     }
-
-    /// The name as text.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        self.to_string()
-    }
 }
 
 impl TryFrom<String> for AltName {
@@ -152,15 +146,6 @@ fn uri(scheme: &str, rest: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn kind(name: &AltName) -> &'static str {
-        match name {
-            AltName::Dns(_) => "dns",
-            AltName::Ip(_) => "ip",
-            AltName::Email(_) => "email",
-            AltName::Uri(_) => "uri",
-        }
-    }
-
     #[test]
     fn the_text_tells_the_kind_and_has_one_form() {
         let label = "a".repeat(63);
@@ -182,7 +167,7 @@ mod tests {
             ("https://192.0.2.1", "uri", "https://192.0.2.1"),
         ] {
             let name: AltName = text.parse().unwrap_or_else(|_| panic!("{text}"));
-            assert_eq!((kind(&name), name.to_string()), (expected, form.to_owned()), "{text}");
+            assert_eq!((name.kind(), name.to_string()), (expected, form.to_owned()), "{text}");
             let json = serde_json::to_string(&name).unwrap();
             assert_eq!(json, format!("\"{form}\""));
             assert_eq!(serde_json::from_str::<AltName>(&json).unwrap(), name);

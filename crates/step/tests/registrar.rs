@@ -52,10 +52,10 @@ impl World {
     }
 
     fn name_ca(&self, kind: &str) {
-        self.name_provisioner(serde_json::json!({ "type": kind, "name": "ra" }));
+        self.name_provisioner(&serde_json::json!({ "type": kind, "name": "ra" }));
     }
 
-    fn name_provisioner(&self, provisioner: Value) {
+    fn name_provisioner(&self, provisioner: &Value) {
         let fingerprint = "00".repeat(32);
         let ca = serde_json::json!({
             "url": "https://ca.example.com", "fingerprint": fingerprint, "provisioner": provisioner,
@@ -246,7 +246,7 @@ async fn no_token_has_the_name_of_one_provisioner_and_the_key_of_another() {
             let key = JwkKey::generate().unwrap();
             world.store("jwk", &key.to_json());
             // A name is not used twice: a CA has both for a while.
-            world.name_provisioner(serde_json::json!({ "type": "JWK", "name": key.kid(), "kid": key.kid() }));
+            world.name_provisioner(&serde_json::json!({ "type": "JWK", "name": key.kid(), "kid": key.kid() }));
             key
         };
         replace();
@@ -272,13 +272,13 @@ async fn no_token_has_the_name_of_one_provisioner_and_the_key_of_another() {
 #[tokio::test]
 async fn a_key_that_the_provisioner_does_not_know_signs_nothing() {
     let (world, _) = World::with_jwk();
-    world.name_provisioner(serde_json::json!({ "type": "JWK", "name": "ra", "kid": "another" }));
+    world.name_provisioner(&serde_json::json!({ "type": "JWK", "name": "ra", "kid": "another" }));
     assert!(matches!(world.registrar.ready(&world.clock).await, Err(Fault::Unavailable(_))));
     assert!(matches!(world.issue().await, Err(Fault::Unavailable(_))));
     assert!(world.ledger.rows().is_empty());
     // It knows every leaf of one intermediate.
     let (world, issuer, key) = World::with_x5c();
-    world.name_provisioner(serde_json::json!({ "type": "X5C", "name": "ra", "kid": key.known_as() }));
+    world.name_provisioner(&serde_json::json!({ "type": "X5C", "name": "ra", "kid": key.known_as() }));
     let first = part(&world.issue().await.unwrap(), 0)["x5c"].clone();
     world.store("x5c", &issuer.new_leaf(NOW + 60, &SystemRandom).unwrap().to_json());
     world.clock.advance(Duration::from_secs(60));
