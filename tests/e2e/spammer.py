@@ -1,7 +1,9 @@
-"""A spammer: asks codes for many subjects and never finishes, guesses codes, replays tokens and codes. It knows no more than what
-is public. usage: spammer.py URL CA-URL CA-ROOT SOURCE SUBJECT...
+"""A spammer: asks codes for many subjects and never finishes, guesses codes, replays tokens and codes.
+usage: spammer.py URL CA-URL CA-ROOT SOURCE SUBJECT... <CAPTURED
 
-By the local gateway it comes from SOURCE, by AWS's from where it is. It prints what it did and what that was answered with."""
+By the local gateway it comes from SOURCE, by AWS's from where it is. CAPTURED is what it overheard, a list in JSON of
+{"subject", "code", "token", "csr"}; [] where it knows no more than what is public. It prints what it did and what that was answered
+with."""
 
 import collections
 import json
@@ -66,4 +68,8 @@ if __name__ == "__main__":
     spammer.ask_and_never_finish(subjects)
     for subject in subjects:
         spammer.guess(subject)
+    for overheard in json.load(sys.stdin):
+        spammer.replay(overheard["subject"], overheard["code"])
+        spammer.replay_as_bearer(overheard["subject"], overheard["token"])
+        spammer.replay_at_the_ca(overheard["csr"], overheard["token"])
     json.dump(spammer.done, sys.stdout, indent=2)

@@ -183,7 +183,12 @@ def test_a_missing_permission_is_named(enrolment, audit):
 
 def test_the_script_runs_by_itself(enrolment, audit):
     source, subjects = f"{NETWORK}.200", [f"nobody-{secrets.token_hex(4)}" for _ in range(2)]
+    subject = enrolment.subject()
+    request, code = enrolment.request(subject), enrolment.code(subject)
+    token = enrolment.token(subject, code).content["token"]
+    request.keep(enrolment.ca.sign(request.pem, token))
+    captured = json.dumps([{"subject": subject, "code": code, "token": token, "csr": request.pem}]).encode()
     command = [sys.executable, spammer.__file__, enrolment.stack.url, enrolment.ca.url, enrolment.ca.root, source, *subjects]
-    done = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=120).stdout)
-    assert done == {"asked": {"202": 2, "429": 4}, "guessed": {"401": 14}}
-    until(lambda: len(read(audit("--since", "1h", "--source", source, "--format", "json"))) == 20)
+    done = json.loads(subprocess.run(command, input=captured, capture_output=True, check=True, timeout=120).stdout)
+    assert done == {"asked": {"202": 2, "429": 4}, "guessed": {"401": 14}, "replayed": {"401": 6}, "replayed at the CA": {"401": 3}}
+    until(lambda: len(read(audit("--since", "1h", "--source", source, "--format", "json"))) == 26)

@@ -51,7 +51,7 @@ def test_every_event_has_its_expectation():
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_the_deployed_function_answers_the_event(stack, factory, name):
+def test_the_deployed_function_answers_the_event(stack, factory, enrolment, name):
     function = name.split("/")[0]
     event = json.loads((EVENTS / name).read_text())
     if name == "token/nonce.json":
