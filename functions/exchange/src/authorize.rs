@@ -55,7 +55,7 @@ pub(crate) fn authorize(
             Want::Secret { id, .. } => decide(Action::ReadSecret(id)),
             Want::Aws { role, .. } => decide(Action::AssumeRole(role)),
             Want::EnrollmentToken { subject, sans, .. } => {
-                let names = iter::once(subject.to_string()).chain(sans.iter().map(AltName::to_text));
+                let names = iter::once(subject.to_string()).chain(sans.iter().map(AltName::to_string));
                 let decide = |name: String| {
                     let subject = subject.as_str();
                     decide(Action::EnrollCertificate { name: &name, subject, channel: None })
