@@ -85,7 +85,8 @@ def test_a_jwk_provisioner_is_made_and_its_private_key_is_the_brokers_alone(enro
     assert provisioner["key"]["kid"] == ECKey.import_key(stored).thumbprint() and stored["crv"] == "P-256"
     assert stored["d"] not in out + said
     assert json.loads(enrolment.ca_object()) == {
-        "url": enrolment.ca.url, "fingerprint": enrolment.ca.fingerprint, "provisioner": {"type": "JWK", "name": "made"}}
+        "url": enrolment.ca.url, "fingerprint": enrolment.ca.fingerprint,
+        "provisioner": {"type": "JWK", "name": "made", "kid": stored["kid"]}}
     assert algorithm(enrolment, provisioner) == "ES256"
 
 
