@@ -1,6 +1,8 @@
 """`countersign cert enroll` and `cert inspect`, against the deployed broker and a real step-ca."""
 
 import json
+import pathlib
+import re
 import secrets
 import stat
 
@@ -9,6 +11,8 @@ import pytest
 from certs import Certs, Folder, shown
 from lossy_ca import lossy
 from step_ca import StepCa
+
+EXAMPLE = pathlib.Path(__file__).parent.parent.parent / "docs/examples/enrolment/enrol.cedar"
 
 
 @pytest.fixture
@@ -65,19 +69,41 @@ def test_a_bearer_needs_no_code(certs, enrolment):
     assert folder.certificate.read_text() == folder.chain.read_text()[:len(folder.certificate.read_text())]
 
 
-def test_a_person_with_an_ssh_key_needs_no_code(certs, enrolment, known_key, out):
-    """The command gets the access token itself, by the agent."""
+@pytest.fixture
+def example(enrolment, known_key):
+    """The documentation's policies are in force, for an ssh key of a running agent: who runs the command, by that key."""
     agent, key = known_key
-    enrolment.stack.put_policy(
-        f'permit (principal == Subject::"{key.fingerprint}", action == Action::"certificate:enroll", resource);', "person.cedar")
-    enrolment.stack.restart("enroll")
-    try:
-        subject = f"laptop-{secrets.token_hex(4)}"
-        status, _, said = certs.run("enroll", subject, "--out", out, "--key", key.fingerprint, **agent.env)
-        assert status == 0, said
-        Folder(out).check(enrolment.ca)
-    finally:
-        enrolment.stack.s3.delete_object(Bucket=enrolment.stack.bucket, Key="policies/person.cedar")
+    text = EXAMPLE.read_text()
+    [written] = set(re.findall(r"SHA256:[A-Za-z0-9+/]{43}", text))
+    enrolment.stack.put_policy(text.replace(written, key.fingerprint), "example.cedar")
+
+    def restart():
+        for function in ("token", "enroll"):
+            enrolment.stack.restart(function)
+
+    restart()
+    yield {"arguments": ["--key", key.fingerprint, "--fresh"], "environment": agent.env}
+    enrolment.stack.s3.delete_object(Bucket=enrolment.stack.bucket, Key="policies/example.cedar")
+    restart()
+
+
+def test_the_example_policies_let_an_ssh_key_enrol_machines_and_revoke(certs, enrolment, example, out, tmp_path):
+    """The command gets the access tokens itself, by the agent."""
+    def run(*arguments):
+        status, _, said = certs.run(*arguments, *example["arguments"], **example["environment"])
+        return status, said
+
+    name = f"line-{secrets.token_hex(4)}"
+    status, said = run("enroll", name, "--out", out)
+    assert status == 0, said
+    folder = Folder(out).check(enrolment.ca)
+    for other in ("pump-1", f"{name}.www.example.com"):
+        for names in ([other], [name, "--san", other]):
+            status, said = run("enroll", *names, "--out", tmp_path / "other")
+            assert status == 5, said
+    status, said = run("revoke", "--serial", folder.serial(), "--reason-code", "4", "--reason", "replaced", "--yes")
+    assert status == 0, said
+    assert enrolment.ca.renew(folder.chain, folder.key).status == 401
 
 
 def test_a_group_needs_no_code(certs, enrolment, out):

@@ -38,6 +38,7 @@ EXPECTED = {
     "enroll/challenge.json": 202,
     "enroll/malformed.json": 400,
     "enroll/no_proof.json": 401,
+    "enroll/wrong_code.json": 401,
     "enroll/two_proofs.json": 400,
     "enroll/revocation.json": 401,
     "enroll/registration.json": 200,
