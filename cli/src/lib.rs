@@ -70,6 +70,8 @@ mod tls_error;
 mod token_cache;
 mod token_client;
 mod token_error;
+#[cfg(test)]
+mod written;
 
 pub use access_token::{Claims, Fingerprint, KeySet, Lifetime, Network, NetworkName, Scope, SshKey, TokenRefusal};
 pub use agent::{Agent, AgentKey};

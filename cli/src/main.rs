@@ -52,6 +52,8 @@ mod token_args;
 mod token_commands;
 #[cfg(all(test, feature = "operator"))]
 mod transcript_tests;
+#[cfg(test)]
+mod written;
 
 use std::{error::Error as _, process::ExitCode};
 

@@ -146,15 +146,10 @@ pub(super) fn seconds(time: OffsetDateTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{self, Write},
-        sync::{Arc, Mutex},
-    };
-
-    use tracing_subscriber::fmt::MakeWriter;
     use web::{Event, Outcome, audit};
 
     use super::*;
+    use crate::written::Written;
 
     const LINE: &str = r#"{"timestamp":"2026-01-02T03:04:05.678901Z","level":"INFO","action":"exchange","outcome":"granted","source_ip":"192.0.2.7","group":"web","wants":"secret:app/db","target":"audit"}"#;
 
@@ -210,28 +205,6 @@ mod tests {
         assert_eq!((event(&line).text("group"), event(&line).who()), ("".into(), "".into()));
     }
 
-    /// What a log writes.
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Written {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
-
     #[test]
     fn every_member_that_the_functions_write_has_a_column() {
         let written = Written::default();
@@ -259,7 +232,7 @@ mod tests {
             ..Event::new("exchange", Outcome::Granted, "request-1")
         };
         tracing::subscriber::with_default(log, || audit(&whole));
-        let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let written = written.text();
         let record = event(&written);
         let of_the_log = ["level", "target"];
         let without = record

@@ -1,9 +1,8 @@
 //! What tests of the endpoint hold and ask.
 
 use std::{
-    io::{self, Write},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -19,7 +18,6 @@ use axum::{
 use ports::Clock;
 use protocol::{AwsCredentials, Grant, Secret, SecretGrant, SecretValue};
 use tower::ServiceExt as _;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
     config::{Item, Member, Source},
@@ -164,32 +162,4 @@ pub(super) async fn ask(router: &Router, request: request::Builder) -> (u16, Str
     let status = response.status().as_u16();
     let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
     (status, String::from_utf8(body.to_vec()).unwrap())
-}
-
-/// What was logged.
-#[derive(Clone, Default)]
-pub(super) struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl Written {
-    pub(super) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Written {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
 }

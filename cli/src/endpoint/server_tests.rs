@@ -13,6 +13,7 @@ use crate::{
     Error,
     config::{EndpointSettings, Source},
     refresh::Holdings,
+    written::Written,
 };
 
 fn settings(listen: &str) -> EndpointSettings {
@@ -226,7 +227,7 @@ async fn who_is_slow_is_hung_up_on_and_others_get_their_turn() {
 
 #[tokio::test]
 async fn neither_a_token_nor_a_query_nor_a_value_is_logged_or_shown() {
-    let written = fixture::Written::default();
+    let written = Written::default();
     let log = || tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
     let _default = tracing::subscriber::set_default(log().with_writer(written.clone()).finish());
     // While there is one log alone, what another thread's test says first is taken for what nobody listens to.
