@@ -128,7 +128,9 @@ impl EnrollmentError {
             }
             Self::Missing => "try another channel, and check the url; the deployment's parameters turn channels on",
             Self::TooMany { .. } => "a code that is open can be given with --code-file, or - for standard input",
-            Self::Unknown(_) => "the code may be used up: have another one sent",
+            Self::Unknown(_) => {
+                "a code may be on its way, or used up: another one is sent in five minutes at the earliest"
+            }
             Self::NotACode => "a code has eight digits",
             Self::NobodyToAsk => "give it in a file with --code-file, or with --code-file - on standard input",
             Self::NotAOneTimeToken => "give the token alone, as step ca token prints it",

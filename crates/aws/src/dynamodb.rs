@@ -49,6 +49,11 @@ impl ReplaceEnded for DynamoDbLedger {
 }
 
 impl DynamoDbLedger {
+    async fn get(&self, key: &str) -> Result<Option<HashMap<String, AttributeValue>>, Fault> {
+        let get = self.client.get_item().table_name(&self.table).key("pk", AttributeValue::S(key.to_owned()));
+        Ok(get.consistent_read(true).send().await.map_err(|error| fault(&error))?.item)
+    }
+
     /// Writes a row under a condition. Each call marks its row with a random `attempt`, so that the SDK's retry of a write whose
     /// answer was lost knows its own row from somebody else's.
     async fn put(
@@ -107,14 +112,21 @@ impl Count for DynamoDbLedger {
             Err(error) => Err(fault(&error)),
         }
     }
+
+    /// `dynamodb:GetItem`.
+    async fn counted(&self, key: &str) -> Result<u32, Fault> {
+        match self.get(key).await?.and_then(|mut found| found.remove("n")) {
+            None => Ok(0),
+            Some(AttributeValue::N(n)) => n.parse().map_err(|_| Fault::Unusable("not a count")),
+            Some(_) => Err(Fault::Unusable("not a count")),
+        }
+    }
 }
 
 impl ReadRow for DynamoDbLedger {
     /// `dynamodb:GetItem`. Attributes that are no texts are left out.
     async fn row(&self, key: &str) -> Result<Option<BTreeMap<String, String>>, Fault> {
-        let get = self.client.get_item().table_name(&self.table).key("pk", AttributeValue::S(key.to_owned()));
-        let found = get.consistent_read(true).send().await.map_err(|error| fault(&error))?;
-        Ok(found.item.map(texts))
+        Ok(self.get(key).await?.map(texts))
     }
 }
 

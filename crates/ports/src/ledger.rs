@@ -56,6 +56,11 @@ pub trait Count: Send + Sync + 'static {
     ///
     /// Source: Amazon DynamoDB `UpdateItem` with `ADD`, under a condition.
     fn count(&self, key: &str, limit: u32, ttl: u64) -> impl Future<Output = Result<bool, Fault>> + Send;
+
+    /// How many are counted under this key by now.
+    ///
+    /// Source: Amazon DynamoDB `GetItem` with `ConsistentRead`.
+    fn counted(&self, key: &str) -> impl Future<Output = Result<u32, Fault>> + Send;
 }
 
 /// Reads rows.

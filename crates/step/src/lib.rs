@@ -30,7 +30,7 @@ pub use error::{InvalidText, KeyError};
 pub use jwk_key::JwkKey;
 pub use provisioner::{Provisioner, ProvisionerKind, ProvisionerName};
 pub use provisioner_key::ProvisionerKey;
-pub use registrar::{IssuedOtt, OttOrder, Purpose, Registrar, RegistrarConfig};
+pub use registrar::{IssuedOtt, OttOrder, Purpose, Registrar, RegistrarConfig, Signer};
 pub use root_fingerprint::RootFingerprint;
 pub use serial::SerialNumber;
 pub use x5c_key::X5cKey;

@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::InvalidText;
+use crate::{InvalidText, ProvisionerKey};
 
 /// The provisioner of a step-ca whose key signs the tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,10 +15,15 @@ pub struct Provisioner {
     pub name: ProvisionerName,
     /// Which key it knows, by [`ProvisionerKey::known_as`]; absent: whichever is stored. Where it is here, no token has the name of
     /// one provisioner and the signature of another, while both are being replaced.
-    ///
-    /// [`ProvisionerKey::known_as`]: crate::ProvisionerKey::known_as
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kid: Option<String>,
+}
+
+impl Provisioner {
+    /// Whether this is its key, as far as it says.
+    pub(crate) fn knows(&self, key: &ProvisionerKey) -> bool {
+        self.kid.as_ref().is_none_or(|kid| *kid == key.known_as())
+    }
 }
 
 /// The types of provisioner that take tokens of ours.

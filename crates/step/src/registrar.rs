@@ -1,6 +1,6 @@
 use std::{net::IpAddr, sync::Arc};
 
-use ports::{Cached, Clock, ConfigError, Fault, Ledger, ReadObject, ReadSecret, Row, Settings, SpendError};
+use ports::{Cached, Clock, ConfigError, Fault, Ledger, ReadObject, ReadSecret, Row, Settings, SpendError, Stage};
 use protocol::{AltName, CsrDigest, EnrollmentToken, Random, SubjectName};
 
 use crate::{
@@ -32,8 +32,29 @@ impl RegistrarConfig {
 pub struct Registrar<O: ReadObject, S: ReadSecret> {
     audit_days: u64,
     ca: Cached<CaSource<O>>,
-    jwk: Cached<KeySource<S>>,
-    x5c: Cached<KeySource<S>>,
+    jwk: Keys<S>,
+    x5c: Keys<S>,
+}
+
+/// The keys of a kind. The one before is read where a CA's provisioner is still the one before, alone.
+struct Keys<S: ReadSecret> {
+    current: Cached<KeySource<S>>,
+    previous: Cached<KeySource<S>>,
+}
+
+/// The CA and its provisioner's key, which belong together. [`Registrar::signer`] alone makes one.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    ca: Arc<Ca>,
+    key: Arc<ProvisionerKey>,
+}
+
+impl Signer {
+    /// The CA.
+    #[must_use]
+    pub fn ca(&self) -> &Ca {
+        &self.ca
+    }
 }
 
 /// A token that is wanted, and that somebody may have: policy was asked.
@@ -98,11 +119,12 @@ impl<O: ReadObject, S: ReadSecret> Registrar<O, S> {
     pub fn new(config: RegistrarConfig, objects: O, secrets: S) -> Self {
         let RegistrarConfig { secrets: prefix, audit_days } = config;
         let secrets = Arc::new(secrets);
-        let key = |kind| {
+        let keys = |kind| {
             let name = format!("{prefix}/{}", ProvisionerKey::secret_name(kind));
-            Cached::new(KeySource { secrets: Arc::clone(&secrets), kind, name })
+            let of = |stage| Cached::new(KeySource { secrets: Arc::clone(&secrets), kind, name: name.clone(), stage });
+            Keys { current: of(Stage::Current), previous: of(Stage::Previous) }
         };
-        let (jwk, x5c) = (key(ProvisionerKind::Jwk), key(ProvisionerKind::X5c));
+        let (jwk, x5c) = (keys(ProvisionerKind::Jwk), keys(ProvisionerKind::X5c));
         Self { audit_days, ca: Cached::new(CaSource(objects)), jwk, x5c }
     }
 
@@ -112,7 +134,7 @@ impl<O: ReadObject, S: ReadSecret> Registrar<O, S> {
     /// What failed first.
     pub async fn prefetch(&self, clock: &impl Clock) -> Result<(), Fault> {
         let Some(ca) = self.ca.get(clock).await?.ca.clone() else { return Ok(()) };
-        self.keys(ca.provisioner.kind).get(clock).await.map(|_| ())
+        self.keys(ca.provisioner.kind).current.get(clock).await.map(|_| ())
     }
 
     /// The CA.
@@ -126,13 +148,29 @@ impl<O: ReadObject, S: ReadSecret> Registrar<O, S> {
         self.ca.refresh(clock).await?.ca.clone().ok_or(Fault::Missing)
     }
 
-    /// The CA, where a token of its provisioner can be signed now: for who would otherwise spend something on a token that does not
-    /// come.
+    /// The CA, and a key of its provisioner that signs now: had before anything is spent on a token.
+    ///
+    /// Each is kept for a minute of its own, and an operator replaces one after the other: what does not belong together is read anew.
+    /// The key before the current one signs for as long as the object names it.
     ///
     /// # Errors
-    /// As [`Registrar::issue`], but for the ledger's.
-    pub async fn ready(&self, clock: &impl Clock) -> Result<Arc<Ca>, Fault> {
-        self.signer(clock).await.map(|(ca, _)| ca)
+    /// [`Fault::Missing`] where there is no CA, or no key of its provisioner's kind; [`Fault::Unusable`] for a key whose certificate has
+    /// ended; where they give no answer, or neither key is the one that the object names.
+    pub async fn signer(&self, clock: &impl Clock) -> Result<Signer, Fault> {
+        let ca = self.ca(clock).await?;
+        if let Some(key) = self.current_key(&ca.provisioner, clock).await? {
+            return Ok(Signer { ca, key });
+        }
+        let ca = self.ca.refresh(clock).await?.ca.clone().ok_or(Fault::Missing)?;
+        if let Some(key) = self.current_key(&ca.provisioner, clock).await? {
+            return Ok(Signer { ca, key });
+        }
+        // The new key is stored before the object names it.
+        let previous = self.keys(ca.provisioner.kind).previous.get(clock).await?;
+        let is_good = |key: &&Arc<ProvisionerKey>| ca.provisioner.knows(key) && key.signs_at(clock.unix_seconds());
+        let key = previous.key.as_ref().filter(is_good).map(Arc::clone);
+        let key = key.ok_or_else(|| Fault::Unavailable("no key is the one that the provisioner knows".into()))?;
+        Ok(Signer { ca, key })
     }
 
     /// Signs a token, after the ledger has a record of it: no row, no token. Row and token share the `jti`.
@@ -140,67 +178,57 @@ impl<O: ReadObject, S: ReadSecret> Registrar<O, S> {
     /// Not checked: whether anybody may have it.
     ///
     /// # Errors
-    /// [`Fault::Missing`] where there is no CA, or no key of its provisioner's kind, and for [`Purpose::is_for_host_of`] this CA;
-    /// [`Fault::Unusable`] for a key whose certificate has ended; where key or ledger give no answer, or are being replaced.
+    /// [`Fault::Missing`] for [`Purpose::is_for_host_of`] the CA; where the ledger gives no answer.
     pub async fn issue(
         &self,
         order: OttOrder<'_>,
+        Signer { ca, key }: &Signer,
         ledger: &impl Ledger,
         clock: &impl Clock,
         random: &dyn Random,
     ) -> Result<IssuedOtt, Fault> {
-        let (ca, key) = self.signer(clock).await?;
-        if order.purpose.is_for_host_of(&ca) {
+        if order.purpose.is_for_host_of(ca) {
             return Err(Fault::Missing);
         }
         let now = clock.unix_seconds();
-        let claims = Claims::new(&ca, order.purpose, now, random);
+        let claims = Claims::new(ca, order.purpose, now, random);
         let (jti, expires_at) = (claims.jti().to_owned(), claims.expires_at());
         let row = Row {
             key: format!("ott#{jti}"),
             ttl: Some(expires_at + self.audit_days * 86_400),
-            record: record(&order, &ca, &key, now, expires_at),
+            record: record(&order, ca, key, now, expires_at),
         };
         match ledger.spend(row).await {
             Ok(()) => {}
             Err(SpendError::Fault(fault)) => return Err(fault),
             Err(SpendError::AlreadySpent) => return Err(Fault::Unusable("a token's name came twice")),
         }
-        let token = claims.sign(&key).map_err(|_| Fault::Unusable("the provisioner's key does not sign"))?;
+        let token = claims.sign(key).map_err(|_| Fault::Unusable("the provisioner's key does not sign"))?;
         Ok(IssuedOtt { token: EnrollmentToken { token, ca: ca.address(), expires_at }, jti })
     }
 
-    /// The CA, and a key of its provisioner that signs now.
-    ///
-    /// Each is kept for a minute of its own, and an operator replaces one after the other: what does not belong together is read anew.
-    async fn signer(&self, clock: &impl Clock) -> Result<(Arc<Ca>, Arc<ProvisionerKey>), Fault> {
-        let ca = self.ca(clock).await?;
-        if let Some(key) = self.key(&ca.provisioner, clock).await? {
-            return Ok((ca, key));
-        }
-        let ca = self.ca.refresh(clock).await?.ca.clone().ok_or(Fault::Missing)?;
-        let key = self.key(&ca.provisioner, clock).await?;
-        key.map(|key| (ca, key)).ok_or_else(|| Fault::Unavailable("the provisioner is being replaced".into()))
-    }
-
-    /// The provisioner's key; `None` where the one that is stored is another's.
-    async fn key(&self, provisioner: &Provisioner, clock: &impl Clock) -> Result<Option<Arc<ProvisionerKey>>, Fault> {
-        let keys = self.keys(provisioner.kind);
-        let is_its = |key: &ProvisionerKey| provisioner.kid.as_ref().is_none_or(|kid| *kid == key.known_as());
+    /// The current key, where it is the provisioner's.
+    async fn current_key(
+        &self,
+        provisioner: &Provisioner,
+        clock: &impl Clock,
+    ) -> Result<Option<Arc<ProvisionerKey>>, Fault> {
+        let Keys { current, .. } = self.keys(provisioner.kind);
         let signs = |key: &ProvisionerKey| key.signs_at(clock.unix_seconds());
-        if let Some(key) = keys.get(clock).await?.key.as_ref().filter(|key| is_its(key) && signs(key)) {
+        let known = current.get(clock).await?;
+        if let Some(key) = known.key.as_ref().filter(|key| provisioner.knows(key) && signs(key)) {
             return Ok(Some(Arc::clone(key)));
         }
         // It may have come, or been replaced, a moment ago.
-        let key = keys.refresh(clock).await?.key.clone().ok_or(Fault::Missing)?;
-        match (is_its(&key), signs(&key)) {
+        let key = current.refresh(clock).await?.key.clone().ok_or(Fault::Missing)?;
+        match (provisioner.knows(&key), signs(&key)) {
             (false, _) => Ok(None),
             (true, true) => Ok(Some(key)),
             (true, false) => Err(Fault::Unusable("the provisioner's certificate is not valid now")),
         }
     }
 
-    const fn keys(&self, kind: ProvisionerKind) -> &Cached<KeySource<S>> {
+    const fn keys(&self, kind: ProvisionerKind) -> &Keys<S> {
         match kind {
             ProvisionerKind::Jwk => &self.jwk,
             ProvisionerKind::X5c => &self.x5c,

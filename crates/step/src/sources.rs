@@ -37,11 +37,12 @@ impl<O: ReadObject> Source for CaSource<O> {
     }
 }
 
-/// The key of a provisioner in AWS Secrets Manager: `AWSCURRENT` alone, which is what the CA knows.
+/// The key of a provisioner in AWS Secrets Manager, of this stage.
 pub(crate) struct KeySource<S> {
     pub(crate) secrets: Arc<S>,
     pub(crate) kind: ProvisionerKind,
     pub(crate) name: String,
+    pub(crate) stage: Stage,
 }
 
 /// The key, and its version.
@@ -54,7 +55,7 @@ impl<S: ReadSecret> Source for KeySource<S> {
     type Value = KnownKey;
 
     async fn load(&self, known: Option<&KnownKey>) -> Result<Option<KnownKey>, Fault> {
-        let selector = VersionSelector { id: None, stage: Some(Stage::Current.label()) };
+        let selector = VersionSelector { id: None, stage: Some(self.stage.label()) };
         let version = match self.secrets.read(&self.name, selector).await {
             Ok(version) => version,
             Err(Fault::Missing) => return Ok(Some(KnownKey { key: None, version_id: None })),

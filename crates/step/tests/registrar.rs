@@ -80,7 +80,8 @@ impl World {
             source_ip: [192, 0, 2, 1].into(),
             request_id: "request",
         };
-        self.registrar.issue(order, &self.ledger, &self.clock, random).await
+        let signer = self.registrar.signer(&self.clock).await?;
+        self.registrar.issue(order, &signer, &self.ledger, &self.clock, random).await
     }
 }
 
@@ -253,9 +254,9 @@ async fn no_token_has_the_name_of_one_provisioner_and_the_key_of_another() {
         if object_is_read_first {
             world.registrar.ca(&world.clock).await.unwrap();
             world.clock.advance(Duration::from_secs(30));
-            world.registrar.ready(&world.clock).await.unwrap();
+            world.registrar.signer(&world.clock).await.unwrap();
         } else {
-            world.registrar.ready(&world.clock).await.unwrap();
+            world.registrar.signer(&world.clock).await.unwrap();
             world.clock.advance(Duration::from_secs(60));
             world.registrar.ca(&world.clock).await.unwrap();
         }
@@ -270,13 +271,32 @@ async fn no_token_has_the_name_of_one_provisioner_and_the_key_of_another() {
 }
 
 #[tokio::test]
+async fn the_key_before_signs_until_the_ca_is_named_with_the_new_one() {
+    let (world, old) = World::with_jwk();
+    let name = |key: &JwkKey| {
+        world.name_provisioner(&serde_json::json!({ "type": "JWK", "name": key.kid(), "kid": key.kid() }));
+    };
+    name(&old);
+    let new = JwkKey::generate().unwrap();
+    world.store("jwk", &new.to_json());
+    // An operator's command was cut short.
+    for _ in 0..3 {
+        let issued = world.issue().await.unwrap();
+        assert_eq!((&part(&issued, 1)["iss"], &part(&issued, 0)["kid"]), (&old.kid().into(), &old.kid().into()));
+        world.clock.advance(Duration::from_secs(100));
+    }
+    name(&new);
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!(part(&world.issue().await.unwrap(), 0)["kid"], new.kid());
+}
+
+#[tokio::test]
 async fn a_key_that_the_provisioner_does_not_know_signs_nothing() {
     let (world, _) = World::with_jwk();
     world.name_provisioner(&serde_json::json!({ "type": "JWK", "name": "ra", "kid": "another" }));
-    assert!(matches!(world.registrar.ready(&world.clock).await, Err(Fault::Unavailable(_))));
     assert!(matches!(world.issue().await, Err(Fault::Unavailable(_))));
     assert!(world.ledger.rows().is_empty());
-    // It knows every leaf of one intermediate.
+    // It knows every leaf of one intermediate, and none of another.
     let (world, issuer, key) = World::with_x5c();
     world.name_provisioner(&serde_json::json!({ "type": "X5C", "name": "ra", "kid": key.known_as() }));
     let first = part(&world.issue().await.unwrap(), 0)["x5c"].clone();
@@ -284,6 +304,12 @@ async fn a_key_that_the_provisioner_does_not_know_signs_nothing() {
     world.clock.advance(Duration::from_secs(60));
     let second = part(&world.issue().await.unwrap(), 0)["x5c"].clone();
     assert!(first[0] != second[0] && first[1] == second[1]);
+    let other = new_authority(KeyKind::EcdsaP256, NOW, &SystemRandom).unwrap().issuer;
+    for _ in 0..2 {
+        world.store("x5c", &other.new_leaf(NOW, &SystemRandom).unwrap().to_json());
+    }
+    world.clock.advance(Duration::from_secs(60));
+    assert!(matches!(world.issue().await, Err(Fault::Unavailable(_))));
 }
 
 #[tokio::test]

@@ -123,7 +123,8 @@ async fn every_token_says_what_step_ca_reads_and_openssl_verifies_it() {
             request_id: "id",
         };
         let (clock, random) = (ManualClock::new(vector.now), Fixed(hex::decode(&vector.random).unwrap()));
-        let issued = registrar.issue(order, &MemoryLedger::default(), &clock, &random).await.unwrap();
+        let signer = registrar.signer(&clock).await.unwrap();
+        let issued = registrar.issue(order, &signer, &MemoryLedger::default(), &clock, &random).await.unwrap();
         let token = issued.token.token.expose();
         let [header, claims, signature] = token.split('.').collect::<Vec<_>>().try_into().unwrap();
         let decode = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).unwrap();

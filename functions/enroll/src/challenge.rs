@@ -9,7 +9,7 @@ use axum::{
 };
 use ports::{
     Clock as _, Fault, PostWebhook as _, ReadRow as _, ReplaceEnded as _, SendMail as _, SendSms as _, SpendError,
-    chain,
+    TakeRow as _, chain,
 };
 use protocol::{SubjectName, SystemRandom};
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use crate::{
     channel::Channel,
     code::{CODE_SECONDS, Code, OpenCode},
     directory::Directory,
-    limits::{Counted, count_code, count_source},
+    limits::{Counted, count_code, count_source, may_have_code},
     message::Message,
     record::{Record, Wire},
     stop::Stop,
@@ -141,7 +141,7 @@ pub(crate) async fn run<P: Ports>(
     Ok(())
 }
 
-/// Everything up to the code's row, which is written last, and whether anybody is to get the code or not.
+/// Everything up to the code's row, which is written whether anybody is to get the code or not, and where the code is to be had alone.
 async fn open<P: Ports>(service: &Service<P>, record: &mut Record<'_>, asked: &Asked) -> Result<Opened, Stop> {
     let (caller, clock) = (record.caller, &service.clock);
     let now = clock.unix_seconds();
@@ -149,17 +149,18 @@ async fn open<P: Ports>(service: &Service<P>, record: &mut Record<'_>, asked: &A
     if asked.channel.is_some_and(|channel| !service.has(channel)) {
         return Err(Stop::missing("no_channel"));
     }
-    let directory = service.directory.get(clock).await.map_err(|fault| Stop::fault("directory", &fault, caller))?;
-    let key = service.code_key.get(clock).await.map_err(|fault| Stop::fault("code_key", &fault, caller))?;
-    // What could open nothing is not sent.
-    service.registrar.ready(clock).await.map_err(|fault| Stop::fault("step_ca", &fault, caller))?;
-    // Requests that are refused while a code is open do not use up the day.
+    // What could open nothing is not sent: the signer is not used.
+    let (directory, key, signer) =
+        tokio::join!(service.directory.get(clock), service.code_key.get(clock), service.registrar.signer(clock));
+    let directory = directory.map_err(|fault| Stop::fault("directory", &fault, caller))?;
+    let key = key.map_err(|fault| Stop::fault("code_key", &fault, caller))?;
+    signer.map_err(|fault| Stop::fault("step_ca", &fault, caller))?;
     let found = service.ledger.row(&OpenCode::key(&asked.subject)).await;
     let found = found.map_err(|fault| Stop::fault("ledger", &fault, caller))?.and_then(OpenCode::from_record);
     if let Some(seconds) = found.and_then(|open| open.remaining(now)) {
         return Err(Stop::limited("open_code", seconds));
     }
-    count_code(service, &asked.subject, caller, now).await?;
+    may_have_code(service, &asked.subject, caller, now).await?;
     let to = address(service, &directory.value, asked);
     let channel = asked.channel.or(to.as_ref().ok().map(|(channel, _)| *channel));
     record.channel = channel;
@@ -168,11 +169,19 @@ async fn open<P: Ports>(service: &Service<P>, record: &mut Record<'_>, asked: &A
     // A code that nobody is sent opens nothing: strangers could guess at names of their own choice.
     let row = if to.is_ok() { row } else { row.dead(&SystemRandom) };
     match service.ledger.replace_ended(row.into_row(&asked.subject, caller), now).await {
-        Ok(()) => Ok(Opened { code, to }),
+        Ok(()) => {}
         // Another request was first, a moment ago.
-        Err(SpendError::AlreadySpent) => Err(Stop::limited("open_code", CODE_SECONDS)),
-        Err(SpendError::Fault(fault)) => Err(Stop::fault("ledger", &fault, caller)),
+        Err(SpendError::AlreadySpent) => return Err(Stop::limited("open_code", CODE_SECONDS)),
+        Err(SpendError::Fault(fault)) => return Err(Stop::fault("ledger", &fault, caller)),
     }
+    // After the row: of requests that come at once, one alone uses up some of the day.
+    if let Err(stop) = count_code(service, &asked.subject, caller, now).await {
+        // It is not sent, so nobody is to guess at it.
+        let taken = service.ledger.take(&OpenCode::key(&asked.subject)).await;
+        taken.map_err(|fault| Stop::fault("ledger", &fault, caller))?;
+        return Err(stop);
+    }
+    Ok(Opened { code, to })
 }
 
 /// The channel that was asked for, or the first that there is, and the subject's address for it.

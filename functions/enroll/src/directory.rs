@@ -75,8 +75,7 @@ impl Directory {
         let mut directory = Self::default();
         let mut places: BTreeMap<SubjectName, &str> = BTreeMap::new();
         for (file, text) in files {
-            let Entries(entries) = serde_json::from_str(text)
-                .map_err(|source| DirectoryError::File { file: (*file).to_owned(), source })?;
+            let entries = entries(text).map_err(|source| DirectoryError::File { file: (*file).to_owned(), source })?;
             for (subject, addresses) in entries {
                 if let Some(first) = places.insert(subject.clone(), file) {
                     return Err(DirectoryError::Twice { first: first.to_owned(), second: (*file).to_owned(), subject });
@@ -116,6 +115,14 @@ impl fmt::Debug for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[elided]")
     }
+}
+
+fn entries(text: &str) -> Result<Vec<(SubjectName, Addresses)>, serde_json::Error> {
+    // serde's own words would show what stands there.
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(serde_json::Error::custom("not an object of subjects"));
+    }
+    serde_json::from_str(text).map(|Entries(entries)| entries)
 }
 
 /// What a file says, in its order. A map would keep the last of two entries of one name.
@@ -278,6 +285,8 @@ mod tests {
             error(r#"{"bob": "+391234567890"}"#),
             error(r#"{"bob": {"bob@example.com": "+391234567890"}}"#),
             error(r#"{"bob": [{"mail": "bob@example.com"}]}"#),
+            error(r#""bob@example.com""#),
+            error("391234567890"),
         ] {
             assert!(!shown.contains("1234567890") && !shown.contains("example.com"), "{shown}");
         }

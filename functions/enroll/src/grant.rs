@@ -3,7 +3,7 @@ use std::sync::Arc;
 use policy::Policies;
 use ports::{Clock as _, Folder};
 use protocol::{EnrollmentToken, SystemRandom};
-use step::{Ca, IssuedOtt, OttOrder};
+use step::{IssuedOtt, OttOrder, Signer};
 
 use crate::{
     Ports, Service,
@@ -18,7 +18,7 @@ use crate::{
 /// What a one-time token needs beside its proof. It is there before anything is looked at that only the right caller has: whether
 /// it is would tell of it otherwise, and a code would be spent for nothing.
 pub(crate) struct Ready {
-    pub(crate) ca: Arc<Ca>,
+    pub(crate) signer: Signer,
     policies: Arc<Folder<Policies>>,
 }
 
@@ -36,8 +36,8 @@ pub(crate) async fn begin<P: Ports>(
         count_source(service, Counted::Attempt, caller, clock.unix_seconds()).await?;
     }
     let policies = service.policies.get(clock).await.map_err(|fault| Stop::fault("policies", &fault, caller))?;
-    let ca = service.registrar.ready(clock).await.map_err(|fault| Stop::fault("step_ca", &fault, caller))?;
-    Ok(Ready { ca, policies })
+    let signer = service.registrar.signer(clock).await.map_err(|fault| Stop::fault("step_ca", &fault, caller))?;
+    Ok(Ready { signer, policies })
 }
 
 /// The checks in their order: the proof, policy, the code's end, the ledger's record; then the token.
@@ -49,12 +49,17 @@ pub(crate) async fn grant<P: Ports>(
     credential: Credential<'_>,
 ) -> Result<EnrollmentToken, Stop> {
     let proven = prove(service, record, order, credential).await?;
-    let allowed = allow(service, record, &ready.ca, &ready.policies.value, proven)?;
+    let allowed = allow(service, record, ready.signer.ca(), &ready.policies.value, proven)?;
     let spent = allowed.spend(service, record).await?;
-    issue(service, record, spent).await
+    issue(service, record, &ready.signer, spent).await
 }
 
-async fn issue<P: Ports>(service: &Service<P>, record: &mut Record<'_>, spent: Spent) -> Result<EnrollmentToken, Stop> {
+async fn issue<P: Ports>(
+    service: &Service<P>,
+    record: &mut Record<'_>,
+    signer: &Signer,
+    spent: Spent,
+) -> Result<EnrollmentToken, Stop> {
     let Spent { order, holder, policies } = spent;
     let order = OttOrder {
         purpose: order.purpose(),
@@ -63,7 +68,7 @@ async fn issue<P: Ports>(service: &Service<P>, record: &mut Record<'_>, spent: S
         source_ip: record.caller.source_ip,
         request_id: &record.caller.request_id,
     };
-    match service.registrar.issue(order, &service.ledger, &service.clock, &SystemRandom).await {
+    match service.registrar.issue(order, signer, &service.ledger, &service.clock, &SystemRandom).await {
         Ok(IssuedOtt { token, jti }) => {
             record.jti = Some(jti);
             Ok(token)

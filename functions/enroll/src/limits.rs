@@ -1,4 +1,4 @@
-use ports::Count as _;
+use ports::{Count as _, Fault};
 use protocol::SubjectName;
 use web::{Caller, subscriber};
 
@@ -43,6 +43,17 @@ pub(crate) async fn count_source<P: Ports>(
     }
 }
 
+/// Whether a subject may have one more code this day.
+pub(crate) async fn may_have_code<P: Ports>(
+    service: &Service<P>,
+    subject: &SubjectName,
+    caller: &Caller,
+    now: u64,
+) -> Result<(), Stop> {
+    let counted = service.ledger.counted(&codes_key(subject, now)).await;
+    within_day(counted.map(|counted| counted < service.config.codes_per_day), caller, now)
+}
+
 /// Counts a code of a subject's day.
 pub(crate) async fn count_code<P: Ports>(
     service: &Service<P>,
@@ -50,8 +61,17 @@ pub(crate) async fn count_code<P: Ports>(
     caller: &Caller,
     now: u64,
 ) -> Result<(), Stop> {
-    let key = format!("count#codes#{}#{}", code::hash(subject), now / DAY);
-    match service.ledger.count(&key, service.config.codes_per_day, (now / DAY + 2) * DAY).await {
+    let ttl = (now / DAY + 2) * DAY;
+    let counted = service.ledger.count(&codes_key(subject, now), service.config.codes_per_day, ttl).await;
+    within_day(counted, caller, now)
+}
+
+fn codes_key(subject: &SubjectName, now: u64) -> String {
+    format!("count#codes#{}#{}", code::hash(subject), now / DAY)
+}
+
+fn within_day(is_within: Result<bool, Fault>, caller: &Caller, now: u64) -> Result<(), Stop> {
+    match is_within {
         Ok(true) => Ok(()),
         Ok(false) => Err(Stop::limited("codes_per_day", DAY - now % DAY)),
         Err(fault) => Err(Stop::fault("ledger", &fault, caller)),

@@ -86,7 +86,7 @@ impl GrantRequest for RevocationRequest {
         let ready = begin(service, record, &credential, certificate.is_some()).await?;
         let owner = match certificate {
             Some(certificate) => {
-                let owner = Owner::of(&certificate, &serial, &ready.ca.fingerprint);
+                let owner = Owner::of(&certificate, &serial, &ready.signer.ca().fingerprint);
                 let owner =
                     owner.filter(|owner| subject.as_ref().is_none_or(|subject| owner.name() == subject.as_str()));
                 Some(owner.ok_or(Stop::refused("wrong_certificate"))?)

@@ -109,7 +109,8 @@ async fn grant<P: Ports>(broker: &Broker<P>, want: &Want, release: &Release<'_>)
             let purpose = Purpose::Sign { subject, sans, csr: csr_sha256.as_ref() };
             let Caller { source_ip, request_id } = caller;
             let order = OttOrder { purpose, holder, policies, source_ip: *source_ip, request_id };
-            let issued = broker.registrar.issue(order, ledger, clock, &SystemRandom).await?;
+            let signer = broker.registrar.signer(clock).await?;
+            let issued = broker.registrar.issue(order, &signer, ledger, clock, &SystemRandom).await?;
             Ok(Grant::EnrollmentToken(issued.token))
         }
         Want::AccessToken {} => {

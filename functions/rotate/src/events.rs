@@ -4,9 +4,6 @@ use web::{Event, Outcome, audit};
 use crate::{Report, RotateError};
 
 /// Writes what came of a rotation into the audit log: one event, and one for each thing that failed and did not end it.
-///
-/// # Panics
-/// Never: reports serialize.
 pub fn record(ended: &Result<Report, RotateError>, request_id: &str) {
     let failed = |action, reason: &str| {
         audit(&Event { reason: Some(reason), ..Event::new(action, Outcome::Failed, request_id) });

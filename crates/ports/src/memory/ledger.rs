@@ -62,6 +62,11 @@ impl Count for MemoryLedger {
         *n += u32::from(added);
         Ok(added)
     }
+
+    async fn counted(&self, key: &str) -> Result<u32, Fault> {
+        self.switch.pass().await?;
+        Ok(lock(&self.counts).get(key).map_or(0, |(n, _)| *n))
+    }
 }
 
 impl ReadRow for MemoryLedger {

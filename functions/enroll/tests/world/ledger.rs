@@ -63,6 +63,12 @@ impl Count for Verbs {
         self.counting.pass().await?;
         self.rows.count(key, limit, ttl).await
     }
+
+    async fn counted(&self, key: &str) -> Result<u32, Fault> {
+        self.note("read", key);
+        self.reading.pass().await?;
+        self.rows.counted(key).await
+    }
 }
 
 impl ReadRow for Verbs {
