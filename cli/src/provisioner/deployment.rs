@@ -157,9 +157,10 @@ fn of(action: &'static str) -> impl Fn(Fault) -> ProvisionerError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use ports::memory::{Failing, MemoryObjects, MemorySecrets};
     use protocol::SecretValue;
+
+    use super::*;
 
     type Memory = Deployment<MemoryObjects, MemorySecrets>;
 
@@ -225,7 +226,9 @@ mod tests {
         assert!(matches!(taken, Err(ProvisionerError::OtherCa(object)) if object == "s3://bucket/step-ca/ca.json"));
         // What says the same is not in the way, as after a try that was cut short; what nobody can read is.
         let cut = deployed();
-        for (object, is_free) in [(there.to_json(), true), (b"{}".to_vec(), false)] {
+        let provisioner = Provisioner { kid: Some("of a key that is gone".into()), ..there.provisioner.clone() };
+        let with_key = Ca { provisioner, ..there.clone() };
+        for (object, is_free) in [(there.to_json(), true), (with_key.to_json(), true), (b"{}".to_vec(), false)] {
             cut.objects.put(Ca::OBJECT, object);
             let found = cut.look(ProvisionerKind::Jwk).await.unwrap();
             assert_eq!(cut.is_free(&found, &there).is_ok(), is_free);
