@@ -62,6 +62,9 @@ def test_it_deploys_tests_rotates_and_destroys(elsewhere, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     done = script("put-template", "/examples/sensor.json", options=["-v", f"{ROOT}/docs/examples:/examples:ro"], **settings)
     assert done.returncode == 0 and "put templates/sensor.json" in done.stdout, done.stdout + done.stderr
+    done = script(
+        "put-subjects", "/examples/subjects.json", options=["-v", f"{ROOT}/docs/examples/enrolment:/examples:ro"], **settings)
+    assert done.returncode == 0 and "put subjects/subjects.json" in done.stdout, done.stdout + done.stderr
     # A new deployment knows the policy at once.
     assert operate("deploy", LOG_LEVEL="debug", **settings).returncode == 0
     done = operate("test", SMOKE_SECRET="app/seen", CLIENT_GROUP="web", **settings)
@@ -88,5 +91,5 @@ def test_scripts_and_client_are_at_hand_and_nothing_else_of_the_project():
     assert (user, version.split()[0], valid) == ("65532", "countersign", "0 policies are valid")
     assert files == [
         ".:", ".aws-sam", ".tools", "local", "samconfig.toml", "scripts", "", "scripts:", "create-user", "delete-user",
-        "deploy", "destroy", "lib.sh", "publish-keys-npm", "put-policy", "put-ssh-keys", "put-template", "rotate-keys", "smoke",
-        "store-secret"]
+        "deploy", "destroy", "lib.sh", "publish-keys-npm", "put-policy", "put-ssh-keys", "put-subjects", "put-template", "rotate-keys",
+        "smoke", "store-secret"]
