@@ -89,7 +89,7 @@ impl<O: ReadObject + WriteObject, S: ReadSecret + AppendSecret + FindSecret> Dep
     ///
     /// # Errors
     /// [`ProvisionerError::Changed`], [`ProvisionerError::NotPermitted`], [`ProvisionerError::Aws`]. Where the key is stored and the CA
-    /// is not, the broker signs nothing; to repeat helps.
+    /// is not, the key before signs on, if there is one; to repeat helps.
     pub async fn store(&self, key: &NewKey, ca: &Ca, found: Found) -> Result<(), ProvisionerError> {
         for (name, value) in key.secrets() {
             let secret = self.secret(name);

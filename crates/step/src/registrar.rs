@@ -148,7 +148,7 @@ impl<O: ReadObject, S: ReadSecret> Registrar<O, S> {
         self.ca.refresh(clock).await?.ca.clone().ok_or(Fault::Missing)
     }
 
-    /// The CA, and a key of its provisioner that signs now: had before anything is spent on a token.
+    /// The CA, and a key of its provisioner that signs now.
     ///
     /// Each is kept for a minute of its own, and an operator replaces one after the other: what does not belong together is read anew.
     /// The key before the current one signs for as long as the object names it.

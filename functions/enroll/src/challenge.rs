@@ -74,7 +74,7 @@ struct Opened {
         (status = 400, description = "Something is missing or malformed; one fixed body", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 404, description = "The deployment has no such channel", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 429, description = "A code of this subject is open, it had its codes of the day, or this address asked too often", body = ProblemDetails, content_type = "application/problem+json", headers(("Retry-After" = u64))),
-        (status = 503, description = "Something that the broker needs does not answer", body = ProblemDetails, content_type = "application/problem+json", headers(("Retry-After" = u64))),
+        (status = 503, description = "Something that the broker needs does not answer, or no step-ca is set up", body = ProblemDetails, content_type = "application/problem+json", headers(("Retry-After" = u64))),
     ),
 )]
 pub(crate) async fn challenge<P: Ports>(

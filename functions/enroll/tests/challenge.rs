@@ -201,6 +201,17 @@ async fn a_subject_gets_so_many_codes_a_day_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_code_that_cannot_be_counted_is_not_sent_and_nobody_guesses_at_it() {
+    let world = World::new();
+    world.ledger.counting_codes.set(Failing::Unavailable);
+    assert_eq!(world.challenge("alice", "sms").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(world.audited(), ["enroll:challenge", "failed", "ledger"]);
+    assert!(world.ledger.rows.rows().is_empty() && world.sent() == 0);
+    world.ledger.counting_codes.set(Failing::No);
+    world.code("alice", "sms").await;
+}
+
+#[tokio::test]
 async fn a_code_that_cannot_be_sent_is_answered_as_one_that_was_and_audited_as_failed() {
     let world = World::new();
     let good = world.challenge("alice", "mail").await;

@@ -17,6 +17,7 @@ pub struct Verbs {
     pub spending: FaultSwitch,
     pub replacing: FaultSwitch,
     pub counting: FaultSwitch,
+    pub counting_codes: FaultSwitch,
     pub reading: FaultSwitch,
     pub taking: FaultSwitch,
     done: Arc<Mutex<Vec<String>>>,
@@ -60,7 +61,8 @@ impl ReplaceEnded for Verbs {
 impl Count for Verbs {
     async fn count(&self, key: &str, limit: u32, ttl: u64) -> Result<bool, Fault> {
         self.note("count", key);
-        self.counting.pass().await?;
+        let is_of_codes = key.starts_with("count#codes#");
+        if is_of_codes { &self.counting_codes } else { &self.counting }.pass().await?;
         self.rows.count(key, limit, ttl).await
     }
 
