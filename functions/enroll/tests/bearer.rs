@@ -7,8 +7,9 @@ use axum::{
     body::Body,
     http::{Method, Request, StatusCode, header},
 };
+use function_tests::{Answered, MALFORMED, REFUSED};
 use serde_json::{Value, json};
-use world::{ADDRESS, Answered, MALFORMED, NOW, REFUSED, Settings, World};
+use world::{ADDRESS, NOW, Settings, World, granted};
 
 async fn enrol(world: &World, token: &str, body: &Value) -> Answered {
     world.post_from(ADDRESS, "/v2/enroll/token", body, Some(token)).await
@@ -23,14 +24,14 @@ async fn a_bearer_enrols_whom_policy_allows_without_a_code() {
     let world = World::new();
     let token = world.access_token("enroll", "192.0.2.0/24");
     let body = json!({ "subject": "pump-7", "sans": ["pump-7.example.com", "192.0.2.99"] });
-    let claims = enrol(&world, &token, &body).await.claims();
+    let claims = granted(&enrol(&world, &token, &body).await);
     assert_eq!((&claims["sub"], &claims["sans"]), (&json!("pump-7"), &json!(["pump-7.example.com", "192.0.2.99"])));
     let expected = json!({
         "action": "enroll:token", "outcome": "granted", "request_id": "request-1", "source_ip": "192.0.2.7", "wire": "v2",
         "subject": "pump-7", "bearer": "group:web", "session": "c2Vzc2lvbg", "policies": "enroll.cedar#2",
         "wants": "pump-7.example.com 192.0.2.99", "jti": claims["jti"],
     });
-    assert_eq!(world.event(), expected);
+    assert_eq!(world.log.event(), expected);
     assert_eq!(world.issued()[0]["holder"], "group:web");
     // It is good for more than one.
     assert_eq!(enrol(&world, &token, &alone("pump-8")).await.status, StatusCode::OK);
@@ -56,8 +57,8 @@ async fn a_bearer_whom_policy_does_not_allow_is_denied() {
     ] {
         let answer = enrol(&world, &token, &alone(subject)).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{name}");
-        assert_eq!(world.audited(), ["enroll:token", "denied", "policy"], "{name}");
-        assert!(world.event()["bearer"].is_string(), "{name}");
+        assert_eq!(world.log.audited(), ["enroll:token", "denied", "policy"], "{name}");
+        assert!(world.log.event()["bearer"].is_string(), "{name}");
     }
     assert!(world.issued().is_empty());
 }
@@ -77,9 +78,9 @@ async fn an_access_token_that_is_not_valid_here_is_refused_as_a_wrong_code_is() 
     ] {
         let answer = enrol(&world, &token, &alone("pump-7")).await;
         assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED), "{name}");
-        assert_eq!(world.audited(), ["enroll:token", "refused", reason], "{name}");
-        assert!(world.event().get("bearer").is_none(), "{name}");
-        assert!(!world.log().contains(&token), "{name}");
+        assert_eq!(world.log.audited(), ["enroll:token", "refused", reason], "{name}");
+        assert!(world.log.event().get("bearer").is_none(), "{name}");
+        assert!(!world.log.text().contains(&token), "{name}");
     }
     assert_eq!(world.ledger.done(), [""; 0], "the ledger is not asked");
 }
@@ -105,7 +106,7 @@ async fn one_header_of_one_form_is_a_proof() {
     ] {
         let answer = with_headers(&world, &headers, &alone("pump-7")).await;
         assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED), "{name}");
-        assert_eq!(world.audited(), ["enroll:token", "refused", reason], "{name}");
+        assert_eq!(world.log.audited(), ["enroll:token", "refused", reason], "{name}");
     }
 }
 
@@ -117,7 +118,7 @@ async fn a_code_and_a_token_together_are_malformed_and_spend_nothing() {
     for token in [&world.access_token("enroll", "192.0.2.0/24"), "garbage"] {
         let answer = enrol(&world, token, &json!({ "subject": "alice", "code": code })).await;
         assert_eq!((answer.status, answer.body.as_str()), (StatusCode::BAD_REQUEST, MALFORMED));
-        assert_eq!(world.audited(), ["enroll:token", "refused", "two_proofs"]);
+        assert_eq!(world.log.audited(), ["enroll:token", "refused", "two_proofs"]);
     }
     assert_eq!(world.ledger.done(), [""; 0]);
     assert_eq!(world.token("alice", &code).await.status, StatusCode::OK);

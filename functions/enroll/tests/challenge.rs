@@ -35,7 +35,7 @@ async fn a_code_goes_to_the_address_of_the_directory_by_the_channel_that_was_ask
         "action": "enroll:challenge", "outcome": "granted", "request_id": "request-1", "source_ip": "192.0.2.7",
         "wire": "v2", "subject": "alice", "channel": "webhook",
     });
-    assert_eq!(world.event(), expected);
+    assert_eq!(world.log.event(), expected);
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn the_ledger_and_the_log_hold_neither_code_nor_address() {
         codes.push(world.code("alice", channel).await);
         world.clock.advance(minutes(5));
     }
-    let kept = format!("{}{:?}", world.log(), world.ledger.rows.rows());
+    let kept = format!("{}{:?}", world.log.text(), world.ledger.rows.rows());
     for code in codes {
         assert!(!kept.contains(&code), "{code}");
     }
@@ -73,8 +73,8 @@ async fn nobody_learns_who_exists_or_has_an_address() {
         let answer = world.challenge(subject, channel).await;
         assert_eq!(answer.told(), known.told(), "{subject}");
         assert_eq!(world.ledger.done(), work, "{subject}");
-        assert_eq!(world.audited(), ["enroll:challenge", "refused", reason]);
-        assert_eq!((&world.event()["subject"], &world.event()["channel"]), (&json!(subject), &json!(channel)));
+        assert_eq!(world.log.audited(), ["enroll:challenge", "refused", reason]);
+        assert_eq!((&world.log.event()["subject"], &world.log.event()["channel"]), (&json!(subject), &json!(channel)));
     }
     assert_eq!(world.sent(), 1);
     // And again while codes are open, which all of them have.
@@ -85,7 +85,7 @@ async fn nobody_learns_who_exists_or_has_an_address() {
         let answer = world.challenge(subject, "sms").await;
         assert_eq!(answer.told(), again.told(), "{subject}");
         assert_eq!(world.ledger.done(), work, "{subject}");
-        assert_eq!(world.audited(), ["enroll:challenge", "refused", "open_code"]);
+        assert_eq!(world.log.audited(), ["enroll:challenge", "refused", "open_code"]);
     }
 }
 
@@ -95,7 +95,7 @@ async fn no_code_is_sent_where_it_could_open_nothing() {
     world.objects.remove("step-ca/ca.json");
     for subject in ["alice", "mallory"] {
         assert_eq!(world.challenge(subject, "sms").await.status, StatusCode::SERVICE_UNAVAILABLE, "{subject}");
-        assert_eq!(world.audited(), ["enroll:challenge", "failed", "step_ca"], "{subject}");
+        assert_eq!(world.log.audited(), ["enroll:challenge", "failed", "step_ca"], "{subject}");
         assert_eq!(world.ledger.done(), ["count count#challenge"], "{subject}");
     }
     assert_eq!(world.sent(), 0);
@@ -109,7 +109,7 @@ async fn a_subject_has_one_open_code_whatever_channel_is_asked_for() {
         world.clock.advance(Duration::from_secs(after));
         let answer = world.challenge("alice", "webhook").await;
         assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, Some(left)));
-        assert_eq!(world.audited(), ["enroll:challenge", "refused", "open_code"]);
+        assert_eq!(world.log.audited(), ["enroll:challenge", "refused", "open_code"]);
     }
     assert_eq!(world.sent(), 1);
     assert_eq!(world.token("alice", &code).await.status, StatusCode::OK, "the first is good until its end");
@@ -155,7 +155,7 @@ async fn a_source_is_limited_whoever_it_asks_codes_for() {
     }
     let refused = ask("192.0.2.7", "bob").await;
     assert_eq!((refused.status, refused.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, Some("240")));
-    assert_eq!(world.audited(), ["enroll:challenge", "refused", "rate"]);
+    assert_eq!(world.log.audited(), ["enroll:challenge", "refused", "rate"]);
     assert_eq!(ask("::ffff:192.0.2.7", "bob").await.status, StatusCode::TOO_MANY_REQUESTS, "it is the same");
     assert_eq!(ask("192.0.2.8", "bob").await.status, StatusCode::ACCEPTED, "a neighbour is another");
     // Of IPv6 everybody has as many addresses as he likes.
@@ -188,9 +188,9 @@ async fn a_subject_gets_so_many_codes_a_day_and_no_more() {
         }
         let refused = world.challenge(subject, "sms").await;
         assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS, "{subject}");
-        assert_eq!(world.audited(), ["enroll:challenge", "refused", "codes_per_day"], "{subject}");
+        assert_eq!(world.log.audited(), ["enroll:challenge", "refused", "codes_per_day"], "{subject}");
         assert_eq!(world.token(subject, "00000000").await.status, StatusCode::UNAUTHORIZED, "{subject}");
-        assert_eq!(world.audited()[2], "ended_code", "{subject}: nobody guesses at what was not sent");
+        assert_eq!(world.log.audited()[2], "ended_code", "{subject}: nobody guesses at what was not sent");
         let left: u64 = refused.header("retry-after").unwrap().parse().unwrap();
         let passed = if subject == "alice" { 600 } else { 1_200 };
         assert_eq!(left, 86_400 - passed);
@@ -205,7 +205,7 @@ async fn a_code_that_cannot_be_counted_is_not_sent_and_nobody_guesses_at_it() {
     let world = World::new();
     world.ledger.counting_codes.set(Failing::Unavailable);
     assert_eq!(world.challenge("alice", "sms").await.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(world.audited(), ["enroll:challenge", "failed", "ledger"]);
+    assert_eq!(world.log.audited(), ["enroll:challenge", "failed", "ledger"]);
     assert!(world.ledger.rows.rows().is_empty() && world.sent() == 0);
     world.ledger.counting_codes.set(Failing::No);
     world.code("alice", "sms").await;
@@ -225,7 +225,7 @@ async fn a_code_that_cannot_be_sent_is_answered_as_one_that_was_and_audited_as_f
         world.sms.switch.set(failing);
         let answer = world.challenge("alice", "sms").await;
         assert_eq!(answer.told(), good.told(), "{failing:?}");
-        assert_eq!(world.audited(), ["enroll:challenge", "failed", reason], "{failing:?}");
+        assert_eq!(world.log.audited(), ["enroll:challenge", "failed", reason], "{failing:?}");
     }
 }
 
@@ -236,7 +236,7 @@ async fn a_channel_that_the_deployment_lacks_is_not_found_whoever_asks_for_whom(
         for channel in ["mail", "webhook"] {
             let answer = world.challenge(subject, channel).await;
             assert_eq!(answer.status, StatusCode::NOT_FOUND, "{subject} {channel}");
-            assert_eq!(world.audited(), ["enroll:challenge", "refused", "no_channel"]);
+            assert_eq!(world.log.audited(), ["enroll:challenge", "refused", "no_channel"]);
         }
     }
     assert!(world.ledger.rows.rows().is_empty());
@@ -268,7 +268,7 @@ async fn what_the_broker_needs_is_there_before_anything_is_written() {
             continue;
         }
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{name}");
-        assert_eq!(world.audited(), ["enroll:challenge", "failed", reason], "{name}");
+        assert_eq!(world.log.audited(), ["enroll:challenge", "failed", reason], "{name}");
         assert!(world.ledger.rows.rows().is_empty() && world.sent() == 0, "{name}");
     }
 }
@@ -281,7 +281,7 @@ async fn a_directory_that_became_invalid_leaves_the_last_good_one_in_force() {
     world.clock.advance(minutes(5));
     world.code("alice", "sms").await;
     assert!(world.sms.sent().iter().all(|sms| sms.phone == "+391234567890"));
-    assert!(world.log().contains("subjects are not valid"));
+    assert!(world.log.text().contains("subjects are not valid"));
 }
 
 #[tokio::test(start_paused = true)]

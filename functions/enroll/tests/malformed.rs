@@ -7,8 +7,9 @@ use axum::{
     body::Body,
     http::{Method, Request, StatusCode, header},
 };
+use function_tests::MALFORMED;
 use serde_json::{Value, json};
-use world::{ADDRESS, MALFORMED, World};
+use world::{ADDRESS, World};
 
 const CHALLENGE: &str = "/v2/enroll/challenge";
 const TOKEN: &str = "/v2/enroll/token";
@@ -66,7 +67,7 @@ async fn bodies_of_another_form_are_refused() {
         let answer = world.post(path, &body).await;
         assert_eq!((answer.status, answer.body.as_str()), (StatusCode::BAD_REQUEST, MALFORMED), "{path} {name}");
         let action = path.replace("/v2/enroll/", "enroll:");
-        assert_eq!(world.audited(), [action.as_str(), "refused", reason], "{path} {name}");
+        assert_eq!(world.log.audited(), [action.as_str(), "refused", reason], "{path} {name}");
     }
     assert_eq!(world.ledger.done(), [""; 0]);
 }
@@ -90,7 +91,7 @@ async fn what_cannot_be_read_as_a_body_is_refused() {
         let request = Request::builder().method(Method::POST).uri(CHALLENGE).header(header::CONTENT_TYPE, content_type);
         let answer = world.send(request.body(Body::from(body)).unwrap(), ADDRESS).await;
         assert_eq!((answer.status, answer.body.as_str()), (StatusCode::BAD_REQUEST, MALFORMED), "{name}");
-        assert_eq!(world.audited(), ["enroll:challenge", "refused", reason], "{name}");
+        assert_eq!(world.log.audited(), ["enroll:challenge", "refused", reason], "{name}");
     }
     assert_eq!(world.ledger.done(), [""; 0]);
     let request = Request::builder().method(Method::POST).uri(CHALLENGE);
@@ -106,7 +107,7 @@ async fn what_a_stranger_sends_is_in_the_log_only_where_it_is_a_name() {
         world.post(path, &body).await;
     }
     world.post(TOKEN, &with(TOKEN, "sans", json!(["injected.example.com"]))).await;
-    assert!(!world.log().contains("jected"), "{}", world.log());
+    assert!(!world.log.text().contains("jected"), "{}", world.log.text());
 }
 
 #[tokio::test]

@@ -7,8 +7,9 @@ use axum::{
     body::Body,
     http::{Method, Request, StatusCode, header},
 };
+use function_tests::Answered;
 use serde_json::{Value, json};
-use world::{ADDRESS, Answered, Settings, World, claims, minutes, other_than};
+use world::{ADDRESS, Settings, World, claims, minutes, other_than};
 
 const MALFORMED: &str = "Error, the request is not one that this route takes";
 const REFUSED: &str = "Error, the request was refused";
@@ -39,7 +40,7 @@ async fn send_token(world: &World, number: &str, token: &str) -> String {
 async fn a_client_of_the_older_service_gets_its_token() {
     let world = World::new();
     assert_eq!(registration(&world, json!("391234567890")).await, "1111");
-    let event = world.event();
+    let event = world.log.event();
     assert_eq!(
         (&event["wire"], &event["channel"], &event["subject"]),
         (&json!("v1"), &json!("sms"), &json!("391234567890"))
@@ -47,7 +48,7 @@ async fn a_client_of_the_older_service_gets_its_token() {
     let code = world.last_code("sms");
     let token = send_token(&world, "391234567890", &code).await;
     assert_eq!(claims(&token)["sub"], "391234567890");
-    assert_eq!(world.event()["wire"], "v1");
+    assert_eq!(world.log.event()["wire"], "v1");
     assert_eq!(send_token(&world, "391234567890", &code).await, REFUSED, "once");
 }
 
@@ -56,15 +57,15 @@ async fn the_first_channel_that_has_an_address_is_taken() {
     for (subject, channel) in [("alice", "sms"), ("bob", "mail"), ("eve", "webhook")] {
         let world = World::new();
         assert_eq!(registration(&world, json!(subject)).await, "1111");
-        assert_eq!((world.sent(), &world.event()["channel"]), (1, &json!(channel)), "{subject}");
+        assert_eq!((world.sent(), &world.log.event()["channel"]), (1, &json!(channel)), "{subject}");
         let token = send_token(&world, subject, &world.last_code(channel)).await;
         assert_eq!(claims(&token)["sub"], subject);
-        assert_eq!(world.event()["channel"], channel);
+        assert_eq!(world.log.event()["channel"], channel);
     }
     let world = World::with(Settings { has_mail: false, has_webhook: false, ..Settings::default() });
     for subject in ["bob", "eve"] {
         assert_eq!(registration(&world, json!(subject)).await, "1111");
-        assert_eq!(world.audited(), ["enroll:challenge", "refused", "no_address"]);
+        assert_eq!(world.log.audited(), ["enroll:challenge", "refused", "no_address"]);
     }
 }
 
@@ -110,7 +111,7 @@ async fn nobody_learns_who_exists() {
     let unknown = world.post("/registration", &json!({ "number": "mallory" })).await;
     assert_eq!(unknown.told(), known.told());
     assert_eq!(world.ledger.done(), work);
-    assert_eq!(world.audited(), ["enroll:challenge", "refused", "unknown_subject"]);
+    assert_eq!(world.log.audited(), ["enroll:challenge", "refused", "unknown_subject"]);
     assert_eq!(world.sent(), 1);
     for number in ["alice", "mallory"] {
         assert_eq!(registration(&world, json!(number)).await, TOO_MANY, "{number}");
@@ -180,8 +181,8 @@ async fn a_revocation_needs_a_proof_which_it_did_not_once() {
     let serial = leaf.certificate.serial_decimal();
     let asked = world.post("/revoke_token", &json!({ "number": serial })).await;
     assert_eq!(msg(&asked), NO_PROOF);
-    assert_eq!(world.audited(), ["enroll:revocation", "refused", "no_proof"]);
-    assert_eq!(world.event()["serial"], serial);
+    assert_eq!(world.log.audited(), ["enroll:revocation", "refused", "no_proof"]);
+    assert_eq!(world.log.event()["serial"], serial);
     registration(&world, json!("alice")).await;
     let code = world.last_code("sms");
     let body = |code: &str, certificate: Option<String>| json!({ "number": serial, "subject": "alice", "token": code, "certificate": certificate });

@@ -4,12 +4,13 @@
 mod world;
 
 use axum::http::StatusCode;
+use function_tests::{Answered, MALFORMED, REFUSED};
 use pki::Certificate;
 use serde_json::{Value, json};
 use world::{
-    ADDRESS, Answered, MALFORMED, REFUSED, World,
+    ADDRESS, World,
     ca::{StepCa, forged},
-    other_than,
+    granted, other_than,
 };
 
 const PATH: &str = "/v2/enroll/revocation";
@@ -32,7 +33,7 @@ async fn a_subject_with_a_code_gets_a_token_for_the_certificate_that_it_shows() 
         "serial": serial, "subject": "alice", "code": code, "certificate": world.step_ca.shown(&leaf),
     });
     let answer = world.post(PATH, &body).await;
-    let claims = answer.claims();
+    let claims = granted(&answer);
     assert_eq!((&claims["sub"], &claims["aud"]), (&json!(serial), &json!("https://ca.example.com:9000/1.0/revoke")));
     assert!(claims.get("sans").is_none());
     let expected = json!({
@@ -40,10 +41,10 @@ async fn a_subject_with_a_code_gets_a_token_for_the_certificate_that_it_shows() 
         "wire": "v2", "subject": "alice", "channel": "sms", "serial": serial, "policies": "enroll.cedar#3",
         "jti": claims["jti"],
     });
-    assert_eq!(world.event(), expected);
+    assert_eq!(world.log.event(), expected);
     let again = world.post(PATH, &body).await;
     assert_eq!((again.status, again.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED));
-    assert_eq!(world.audited(), ["enroll:revocation", "refused", "no_code"]);
+    assert_eq!(world.log.audited(), ["enroll:revocation", "refused", "no_code"]);
 }
 
 #[tokio::test]
@@ -82,7 +83,7 @@ async fn a_certificate_of_somebody_else_is_refused_and_no_try_is_counted() {
         let body = json!({ "serial": serial, "subject": "alice", "code": code, "certificate": certificate });
         let answer = world.post(PATH, &body).await;
         assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED), "{name}");
-        assert_eq!(world.audited(), ["enroll:revocation", "refused", "wrong_certificate"], "{name}");
+        assert_eq!(world.log.audited(), ["enroll:revocation", "refused", "wrong_certificate"], "{name}");
         assert_eq!(world.ledger.done(), ["count count#attempt"], "{name}");
     }
     assert!(world.issued().is_empty());
@@ -103,7 +104,7 @@ async fn an_authoritys_certificate_is_nobodys_own() {
             "serial": chain[0].serial_decimal(), "subject": subject, "code": code, "certificate": pem(&chain),
         });
         assert_eq!(world.post(PATH, &body).await.status, StatusCode::UNAUTHORIZED, "{subject}");
-        assert_eq!(world.audited(), ["enroll:revocation", "refused", "wrong_certificate"], "{subject}");
+        assert_eq!(world.log.audited(), ["enroll:revocation", "refused", "wrong_certificate"], "{subject}");
     }
 }
 
@@ -122,7 +123,7 @@ async fn a_wrong_code_is_refused_whatever_certificate_is_shown() {
     ] {
         let answer = world.post(PATH, &body).await;
         assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED), "{name}");
-        assert_eq!(world.audited(), ["enroll:revocation", "refused", reason], "{name}");
+        assert_eq!(world.log.audited(), ["enroll:revocation", "refused", reason], "{name}");
     }
 }
 
@@ -148,11 +149,11 @@ async fn a_code_for_a_certificate_needs_subject_and_certificate() {
     ] {
         let answer = world.post(PATH, &body).await;
         assert_eq!((answer.status, answer.body.as_str()), (StatusCode::BAD_REQUEST, MALFORMED), "{name}");
-        assert_eq!(world.audited(), ["enroll:revocation", "refused", "malformed"], "{name}");
+        assert_eq!(world.log.audited(), ["enroll:revocation", "refused", "malformed"], "{name}");
     }
     for body in [without(&["code", "subject", "certificate"]), without(&["code"])] {
         assert_eq!(world.post(PATH, &body).await.status, StatusCode::UNAUTHORIZED);
-        assert_eq!(world.audited(), ["enroll:revocation", "refused", "no_proof"]);
+        assert_eq!(world.log.audited(), ["enroll:revocation", "refused", "no_proof"]);
     }
     assert_eq!(world.ledger.done(), [""; 0]);
 }
@@ -161,13 +162,13 @@ async fn a_code_for_a_certificate_needs_subject_and_certificate() {
 async fn a_bearer_revokes_by_number_where_policy_allows_it() {
     let world = World::new();
     let claims =
-        by_bearer(&world, "revoke", &json!({ "serial": "340282366920938463463374607431768211455" })).await.claims();
+        granted(&by_bearer(&world, "revoke", &json!({ "serial": "340282366920938463463374607431768211455" })).await);
     assert_eq!(claims["sub"], "340282366920938463463374607431768211455");
-    let event = world.event();
+    let event = world.log.event();
     assert_eq!((&event["bearer"], &event["serial"]), (&json!("group:web"), &claims["sub"]));
     assert!(event.get("subject").is_none(), "nobody knows whose it is");
     assert_eq!(by_bearer(&world, "enroll", &json!({ "serial": "7" })).await.status, StatusCode::FORBIDDEN);
-    assert_eq!(world.audited(), ["enroll:revocation", "denied", "policy"]);
+    assert_eq!(world.log.audited(), ["enroll:revocation", "denied", "policy"]);
     assert_eq!(world.ledger.done(), ["spend ott"]);
 }
 
@@ -182,7 +183,7 @@ async fn policy_knows_whose_certificate_a_bearer_shows() {
     let (pump, alice) = (world.step_ca.leaf("pump-7"), world.step_ca.leaf("alice"));
     let body = |leaf: &world::ca::Leaf| json!({ "serial": leaf.certificate.serial_decimal(), "certificate": world.step_ca.shown(leaf) });
     assert_eq!(by_bearer(&world, "", &body(&pump)).await.status, StatusCode::OK);
-    assert_eq!(world.event()["subject"], "pump-7");
+    assert_eq!(world.log.event()["subject"], "pump-7");
     assert_eq!(by_bearer(&world, "", &body(&alice)).await.status, StatusCode::FORBIDDEN);
     assert_eq!(by_bearer(&world, "", &json!({ "serial": "7" })).await.status, StatusCode::FORBIDDEN, "not shown");
     // A bearer cannot show one certificate and name another.
@@ -193,7 +194,7 @@ async fn policy_knows_whose_certificate_a_bearer_shows() {
         let body = json!({ "serial": serial, "subject": subject, "certificate": world.step_ca.shown(&pump) });
         let answer = by_bearer(&world, "", &body).await;
         assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED), "{name}");
-        assert_eq!(world.audited(), ["enroll:revocation", "refused", "wrong_certificate"], "{name}");
+        assert_eq!(world.log.audited(), ["enroll:revocation", "refused", "wrong_certificate"], "{name}");
     }
     let named = json!({ "serial": pump.certificate.serial_decimal(), "subject": "pump-7", "certificate": world.step_ca.shown(&pump) });
     assert_eq!(by_bearer(&world, "", &named).await.status, StatusCode::OK);

@@ -6,15 +6,16 @@ mod world;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use function_tests::{Answered, REFUSED};
 use ports::{Ledger as _, ReplaceEnded as _, Row, TakeRow as _, memory::Failing};
 use serde_json::json;
-use world::{NOW, REFUSED, Settings, World, minutes, other_than};
+use world::{NOW, Settings, World, granted, minutes, other_than};
 
 const DIGEST: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-fn assert_refused(world: &World, answer: &world::Answered, reason: &str, name: &str) {
+fn assert_refused(world: &World, answer: &Answered, reason: &str, name: &str) {
     assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED), "{name}");
-    assert_eq!(world.audited(), ["enroll:token", "refused", reason], "{name}");
+    assert_eq!(world.log.audited(), ["enroll:token", "refused", reason], "{name}");
 }
 
 #[tokio::test]
@@ -23,7 +24,7 @@ async fn the_right_code_gets_a_token_for_its_subject() {
     let code = world.code("alice", "sms").await;
     world.ledger.done();
     let answer = world.token("alice", &code).await;
-    let claims = answer.claims();
+    let claims = granted(&answer);
     assert_eq!(
         (&claims["sub"], &claims["sans"], &claims["iss"]),
         (&json!("alice"), &json!(["alice"]), &json!("countersign"))
@@ -40,14 +41,14 @@ async fn the_right_code_gets_a_token_for_its_subject() {
         "action": "enroll:token", "outcome": "granted", "request_id": "request-1", "source_ip": "192.0.2.7", "wire": "v2",
         "subject": "alice", "channel": "sms", "policies": "enroll.cedar#0", "jti": claims["jti"],
     });
-    assert_eq!(world.event(), expected);
+    assert_eq!(world.log.event(), expected);
     let [row] = &world.issued()[..] else { panic!("one row") };
     assert_eq!(
         (&row["holder"], &row["subject"], &row["policies"]),
         (&json!("alice"), &json!("alice"), &json!("enroll.cedar#0"))
     );
-    assert!(!world.log().contains(&code));
-    assert!(!world.log().contains(body["token"].as_str().unwrap()));
+    assert!(!world.log.text().contains(&code));
+    assert!(!world.log.text().contains(body["token"].as_str().unwrap()));
 }
 
 #[tokio::test]
@@ -57,11 +58,11 @@ async fn other_names_and_the_digest_of_the_request_are_in_the_token() {
     let body = json!({
         "subject": "alice", "code": code, "sans": ["alice", "laptop.alice.example.com"], "csr_sha256": DIGEST,
     });
-    let claims = world.post("/v2/enroll/token", &body).await.claims();
+    let claims = granted(&world.post("/v2/enroll/token", &body).await);
     assert_eq!(claims["sans"], json!(["alice", "laptop.alice.example.com"]));
     assert!(claims["cnf"].is_object());
-    assert_eq!(world.event()["wants"], "laptop.alice.example.com");
-    assert_eq!(world.event()["policies"], "enroll.cedar#0 enroll.cedar#1");
+    assert_eq!(world.log.event()["wants"], "laptop.alice.example.com");
+    assert_eq!(world.log.event()["policies"], "enroll.cedar#0 enroll.cedar#1");
 }
 
 #[tokio::test]
@@ -87,7 +88,7 @@ async fn of_requests_with_the_right_code_at_once_one_gets_a_token() {
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 401, 401, 401]);
     assert_eq!(world.issued().len(), 1);
-    let taken = world.events().into_iter().filter(|event| event["reason"] == "code_taken");
+    let taken = world.log.events().into_iter().filter(|event| event["reason"] == "code_taken");
     assert_eq!(taken.count(), 3);
 }
 
@@ -161,8 +162,8 @@ async fn a_code_is_for_its_subject_alone() {
     }
     assert_refused(&world, &world.token("eve", &alices).await, "no_code", "alice's for eve");
     assert_refused(&world, &world.token("Alice", &alices).await, "no_code", "another name");
-    assert_eq!(world.token("alice", &alices).await.claims()["sub"], "alice");
-    assert_eq!(world.token("bob", &bobs).await.claims()["sub"], "bob");
+    assert_eq!(granted(&world.token("alice", &alices).await)["sub"], "alice");
+    assert_eq!(granted(&world.token("bob", &bobs).await)["sub"], "bob");
 }
 
 #[tokio::test]
@@ -240,8 +241,8 @@ async fn policy_is_asked_about_every_name_and_a_denial_does_not_spend_the_code()
         let body = json!({ "subject": "alice", "code": code, "sans": sans });
         let answer = world.post("/v2/enroll/token", &body).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{name}");
-        assert_eq!(world.audited(), ["enroll:token", "denied", "policy"], "{name}");
-        assert!(world.event().get("wants").is_none() && world.event().get("policies").is_none(), "{name}");
+        assert_eq!(world.log.audited(), ["enroll:token", "denied", "policy"], "{name}");
+        assert!(world.log.event().get("wants").is_none() && world.log.event().get("policies").is_none(), "{name}");
         tries += 1;
     }
     assert_eq!(tries, 4, "they count as tries");
@@ -256,7 +257,7 @@ async fn nobody_gets_the_name_of_the_ca_whatever_policy_says() {
     for name in ["ca.example.com", "CA.example.com", "*.example.com"] {
         let body = json!({ "subject": "alice", "code": code, "sans": ["alice", name] });
         assert_eq!(world.post("/v2/enroll/token", &body).await.status, StatusCode::FORBIDDEN, "{name}");
-        assert_eq!(world.audited(), ["enroll:token", "denied", "ca_name"], "{name}");
+        assert_eq!(world.log.audited(), ["enroll:token", "denied", "ca_name"], "{name}");
     }
     assert!(world.issued().is_empty());
     let body = json!({ "subject": "alice", "code": code, "sans": ["alice", "www.example.com"] });
@@ -310,7 +311,7 @@ async fn a_source_is_limited_in_the_codes_that_it_shows() {
     world.ledger.done();
     let refused = show("2001:db8::2", "alice", &code).await;
     assert_eq!((refused.status, refused.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, Some("300")));
-    assert_eq!(world.audited(), ["enroll:token", "refused", "rate"]);
+    assert_eq!(world.log.audited(), ["enroll:token", "refused", "rate"]);
     assert_eq!(world.ledger.done(), ["count count#attempt"], "nothing else is looked at");
     assert_eq!(show("2001:db8:0:1::1", "alice", &code).await.status, StatusCode::OK);
 }
@@ -337,7 +338,7 @@ async fn what_the_broker_needs_is_there_before_a_code_is_looked_at() {
         for shown in [&code, &other_than(&code)] {
             let answer = world.token("alice", shown).await;
             assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{name}");
-            assert_eq!(world.audited(), ["enroll:token", "failed", reason], "{name}");
+            assert_eq!(world.log.audited(), ["enroll:token", "failed", reason], "{name}");
             assert_eq!(world.ledger.done(), ["count count#attempt"], "{name}");
         }
     }
@@ -356,7 +357,7 @@ async fn a_ledger_that_does_not_answer_gives_no_token() {
         let code = world.code("alice", "sms").await;
         breaks(&world);
         assert_eq!(world.token("alice", &code).await.status, StatusCode::SERVICE_UNAVAILABLE, "{name}");
-        assert_eq!(world.audited(), ["enroll:token", "failed", reason], "{name}");
+        assert_eq!(world.log.audited(), ["enroll:token", "failed", reason], "{name}");
         assert!(world.issued().is_empty(), "{name}");
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use fixture::{Answered, NOW, VALUE, World, role, secret};
+use fixture::{NOW, VALUE, World, role, secret};
+use function_tests::Answered;
 use ports::memory::{Failing, MEMORY_CREDENTIALS_END};
 use protocol::{CsrDigest, Denial, DenialCode, EnrollmentToken, Grant, PendingAnswer, SecretValue, Want};
 use step::{Ca, JwkKey};
@@ -117,10 +118,10 @@ async fn what_is_granted_leaves_its_record_and_no_token_in_it() {
     ] {
         assert!(recorded.contains(part), "{part}: {recorded}");
     }
-    assert_eq!(world.audited(), ("granted".to_owned(), None));
-    assert!(world.log().contains(wants));
+    assert_eq!(world.log.audited(), ["exchange", "granted", ""]);
+    assert!(world.log.text().contains(wants));
     let signature = token.token.expose().rsplit('.').next().unwrap();
-    assert!(!format!("{rows:?}{}", world.log()).contains(signature));
+    assert!(!format!("{rows:?}{}", world.log.text()).contains(signature));
 }
 
 #[tokio::test]
@@ -160,10 +161,10 @@ async fn one_name_that_policy_does_not_allow_denies_it_all() {
         let answer = world.post(body).await;
         let denial = Denial { code: DenialCode::Denied, want: 1 };
         assert_denial(&answer, &pending, StatusCode::FORBIDDEN, denial);
-        assert_eq!(world.audited(), ("denied".to_owned(), Some("policy".to_owned())), "{name}");
+        assert_eq!(world.log.audited(), ["exchange", "denied", "policy"], "{name}");
     }
     assert!(world.adapters.ledger.rows().is_empty(), "nothing was spent");
-    assert!(world.log().contains("enrollment_token:a.web.example.com[a.web.example.com][10.0.0.7][10.0.0.8]"));
+    assert!(world.log.text().contains("enrollment_token:a.web.example.com[a.web.example.com][10.0.0.7][10.0.0.8]"));
 }
 
 #[tokio::test]
@@ -173,7 +174,7 @@ async fn without_a_ca_there_is_no_such_thing() {
     let answer = world.post(body.clone()).await;
     let denial = Denial { code: DenialCode::NotFound, want: 1 };
     assert_denial(&answer, &pending, StatusCode::NOT_FOUND, denial);
-    assert_eq!(world.audited(), ("denied".to_owned(), Some("not_found".to_owned())));
+    assert_eq!(world.log.audited(), ["exchange", "denied", "not_found"]);
     assert_eq!(world.post(body).await.status, StatusCode::UNAUTHORIZED, "the request is spent");
     assert_eq!(world.adapters.ledger.rows().len(), 1, "no token has a row");
 }
@@ -195,7 +196,7 @@ async fn nobody_gets_the_name_of_the_ca_whatever_policy_says() {
 async fn a_deployment_without_a_ca_starts_in_silence() {
     let world = without_a_ca();
     world.broker.prefetch().await;
-    let log = world.log();
+    let log = world.log.text();
     let levels = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["level"].clone());
     // The group "batch" has no pool yet.
     assert_eq!(levels.filter(|level| level != "INFO").count(), 1, "{log}");

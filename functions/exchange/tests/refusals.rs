@@ -6,7 +6,8 @@ mod fixture;
 use std::fs;
 
 use axum::http::{Method, StatusCode};
-use fixture::{Answered, World, enrol, secret, vectors};
+use fixture::{World, enrol, secret, vectors};
+use function_tests::Answered;
 use ports::memory::Failing;
 use protocol::{Manifest, Pool, Request, SealedRequest, ServerKey, SystemRandom};
 
@@ -16,7 +17,7 @@ const REFUSED: &str = r#"{"type":"urn:countersign:problem:refused","title":"the 
 #[track_caller]
 fn assert_refused(world: &World, answer: &Answered, reason: &str) {
     assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED), "{reason}");
-    assert_eq!(world.audited(), ("refused".to_owned(), Some(reason.to_owned())));
+    assert_eq!(world.log.audited(), ["exchange", "refused", reason]);
 }
 
 #[tokio::test]
@@ -180,10 +181,10 @@ async fn strangers_cannot_make_a_warm_broker_read_more_than_once_a_second() {
         assert_refused(&world, &world.post(forged(&world, "web", &other)).await, "unknown_pool");
         assert_refused(&world, &world.post(forged(&world, "edge", &other)).await, "unknown_pool");
     }
-    assert!(!world.log().contains("kept the last good value"));
+    assert!(!world.log.text().contains("kept the last good value"));
     world.adapters.clock.advance(ports::RETRY_AFTER);
     assert_refused(&world, &world.post(forged(&world, "web", &other)).await, "unknown_pool");
-    assert!(world.log().contains("kept the last good value"), "a second later it looks again");
+    assert!(world.log.text().contains("kept the last good value"), "a second later it looks again");
 }
 
 #[test]

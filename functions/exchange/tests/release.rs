@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use access_token::{KeySet, TokenRefusal, verify};
 use axum::http::{Method, StatusCode};
-use fixture::{Answered, NOW, VALUE, World, role, secret};
+use fixture::{NOW, VALUE, World, role, secret};
+use function_tests::Answered;
 use ports::memory::{Failing, MEMORY_CREDENTIALS_END};
 use protocol::{Denial, DenialCode, Grant, SecretGrant, TokenType, Want};
 
@@ -87,7 +88,7 @@ async fn a_group_gets_a_token_that_is_valid_where_it_calls_from() {
     assert_eq!(row.key, format!("token#{}", claims.session));
     assert_eq!(row.ttl, Some(NOW + 900 + 400 * 86_400));
     assert!(row.record.contains(&("subject", "group:web".into())));
-    assert!(!format!("{rows:?}{}", world.log()).contains(grant.access_token.expose().as_str()));
+    assert!(!format!("{rows:?}{}", world.log.text()).contains(grant.access_token.expose().as_str()));
 }
 
 #[tokio::test]
@@ -142,7 +143,7 @@ async fn what_does_not_exist_is_told_to_the_caller_alone() {
         let denial = pending.open_denial(detail).unwrap();
         assert_eq!(denial, Denial { code: DenialCode::NotFound, want: 1 }, "{name}");
         assert_eq!(answer.body, NOT_FOUND.replace("DETAIL", detail), "{name}");
-        assert_eq!(world.audited(), ("denied".to_owned(), Some("not_found".to_owned())), "{name}");
+        assert_eq!(world.log.audited(), ["exchange", "denied", "not_found"], "{name}");
     }
     assert_eq!(world.adapters.ledger.rows().len(), 3, "each was spent before it was looked for");
 }
@@ -229,8 +230,8 @@ async fn no_log_line_holds_a_value() {
     let world = World::new();
     let wants = [secret("app/db"), secret("app/key"), role("deploy")];
     assert_eq!(world.post(world.request(&wants).0).await.status, StatusCode::OK);
-    assert_eq!(world.audited(), ("granted".to_owned(), None));
-    let log = world.log();
+    assert_eq!(world.log.audited(), ["exchange", "granted", ""]);
+    let log = world.log.text();
     for value in [VALUE, "example secret access key", "example session token", "PRIVATE KEY"] {
         assert!(!log.contains(value), "{value}");
     }
@@ -304,7 +305,7 @@ async fn a_prefetch_that_gets_no_answer_is_given_up() {
     world.adapters.objects.switch.set(Failing::Slow(Duration::from_secs(600)));
     let prefetch = world.broker.prefetch();
     tokio::time::timeout(Duration::from_secs(8), prefetch).await.expect("well before Lambda ends the init");
-    assert!(world.log().contains("prefetch given up"));
+    assert!(world.log.text().contains("prefetch given up"));
     world.adapters.objects.switch.set(Failing::No);
     assert_eq!(world.post(world.request(&[secret("app/db")]).0).await.status, StatusCode::OK);
 }

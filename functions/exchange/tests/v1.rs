@@ -8,9 +8,10 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::http::{Method, StatusCode};
 use fixture::{
-    Answered, KEY_SECRET, VALUE, World,
+    KEY_SECRET, VALUE, World,
     v1::{INTERVALS, V1Client, body, padded, parts},
 };
+use function_tests::Answered;
 use ports::memory::Failing;
 use protocol::{KeySize, Manifest, Pool, PoolEntry, SecretValue, ServerKey, SystemRandom, V1_REFUSAL};
 
@@ -28,7 +29,7 @@ fn assert_refused(world: &World, answer: &Answered, outcome: &str, reason: &str)
     assert_eq!(answer.headers["content-type"], "application/json");
     assert_eq!(answer.headers["x-request-id"], "request-1");
     assert_eq!(answer.headers.len(), 4, "{:?}", answer.headers);
-    assert_eq!(world.audited(), (outcome.to_owned(), Some(reason.to_owned())));
+    assert_eq!(world.log.audited(), ["exchange", outcome, reason]);
 }
 
 #[tokio::test]
@@ -41,7 +42,7 @@ async fn a_secret_is_released_on_both_routes_for_the_caller_alone() {
         let answer = world.send(Method::POST, route, None, client.body(&message)).await;
         assert_eq!(answer.status, StatusCode::CREATED);
         assert_eq!(client.open(&answer.body), VALUE.as_bytes());
-        assert_eq!(world.audited(), ("granted".to_owned(), None));
+        assert_eq!(world.log.audited(), ["exchange", "granted", ""]);
     }
     let message = client.message("app/key");
     let answer = post(&world, client.body(&message)).await;

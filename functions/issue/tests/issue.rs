@@ -1,37 +1,18 @@
 //! Operators' orders as they come, in JSON, and what is answered, recorded and logged.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{
-    fs, io,
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::{fs, path::Path};
 
 use access_token::{KeySet, SigningKey, TokenRefusal, verify};
+use function_tests::Log;
 use issue::{IssueError, Order, issue};
 use issuer::{Config, Issuer, PublishedKeys};
 use ports::memory::{Failing, FaultSwitch, ManualClock, MemoryLedger, MemoryObjects, MemorySecrets};
 use protocol::{SecretValue, SystemRandom};
 use serde_json::{Value, json};
-use tracing::subscriber::DefaultGuard;
 
 const NOW: u64 = 1_800_000_000;
 const KEY_SECRET: &str = "countersign/token-key";
-
-/// What was logged, as it would be on AWS.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 struct World {
     objects: MemoryObjects,
@@ -40,7 +21,6 @@ struct World {
     issuer: Issuer<MemoryObjects, MemorySecrets>,
     kid: String,
     log: Log,
-    _logging: DefaultGuard,
 }
 
 impl World {
@@ -58,19 +38,13 @@ impl World {
             max_token_seconds: 86_400,
             audit_days: 400,
         };
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber =
-            tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
         Self {
             issuer: Issuer::new(config, objects.clone(), secrets.clone()),
             objects,
             secrets,
             ledger: MemoryLedger::default(),
             kid,
-            log,
-            // Of this thread, on which a test's orders are carried out.
-            _logging: tracing::subscriber::set_default(subscriber),
+            log: Log::start(),
         }
     }
 
@@ -85,22 +59,10 @@ impl World {
         KeySet::from_json(&self.objects.peek(PublishedKeys::OBJECT).unwrap()).unwrap()
     }
 
-    fn log(&self) -> String {
-        String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap()
-    }
-
-    /// The one audit event, less the members that every line of the log has.
+    /// The one audit event.
     fn audited(&self) -> Value {
-        let log = self.log();
-        let events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let [event] = &events.filter(|event| event["target"] == "audit").collect::<Vec<_>>()[..] else {
-            panic!("not one audit event: {log}")
-        };
-        let mut event = event.clone();
-        for common in ["timestamp", "level", "target"] {
-            event.as_object_mut().unwrap().remove(common);
-        }
-        event
+        let [event] = &self.log.events()[..] else { panic!("not one audit event: {}", self.log.text()) };
+        event.clone()
     }
 }
 
@@ -163,7 +125,7 @@ async fn an_order_is_answered_with_a_token_that_is_recorded_and_logged() {
         })
     );
     let signature = token.rsplit('.').next().unwrap();
-    assert!(!format!("{rows:?}{}", world.log()).contains(signature));
+    assert!(!format!("{rows:?}{}", world.log.text()).contains(signature));
 }
 
 #[tokio::test]

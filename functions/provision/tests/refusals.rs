@@ -29,7 +29,7 @@ async fn assert_refused(world: &World, name: &str, body: &Value, reason: &str) {
     world.faults.clear();
     let answer = world.provision(body).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}: {}", answer.body);
-    assert_eq!(world.audited(), ["device:provision", "refused", reason], "{name}: {}", answer.body);
+    assert_eq!(world.log.audited(), ["device:provision", "refused", reason], "{name}: {}", answer.body);
     let answer = answer.json();
     assert!(answer["error"].is_string() && answer.as_object().unwrap().len() == 1, "{name}: {answer}");
     assert_eq!(world.changes(), [] as [&str; 0], "{name}");
@@ -97,7 +97,7 @@ async fn what_cannot_be_read_as_a_body_is_refused() {
         let answer = world.send(request.body(Body::from(body)).unwrap()).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}: {}", answer.body);
         assert!(answer.json()["error"].is_string(), "{name}");
-        assert_eq!(world.audited(), ["device:provision", "refused", reason], "{name}");
+        assert_eq!(world.log.audited(), ["device:provision", "refused", reason], "{name}");
     }
     assert_eq!(world.changes(), [] as [&str; 0]);
 }
@@ -216,7 +216,7 @@ async fn orders_that_do_not_fit_the_option_are_refused() {
     }
     let absent = needs(&world, "private_alone", &json!({ "acmpcaCaArn": "arn:absent", "certInfo": subject() }));
     let answer = world.provision(&absent).await;
-    assert_eq!((answer.status, world.audited()[2].as_str()), (StatusCode::BAD_REQUEST, "unknown_ca"));
+    assert_eq!((answer.status, world.log.audited()[2].as_str()), (StatusCode::BAD_REQUEST, "unknown_ca"));
     assert_eq!(world.changes(), ["sign"], "nothing in AWS IoT");
 }
 
@@ -295,7 +295,7 @@ async fn a_group_finds_the_nearest_template() {
         world.objects.put("templates/assignments.json", assignments.to_string());
         let answer = world.provision(&json!({ "groupPath": path, "parameters": { "ThingName": "a" } })).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{path}: {}", answer.body);
-        assert_eq!(world.event()["wants"], format!("{template} a"));
+        assert_eq!(world.log.event()["wants"], format!("{template} a"));
     }
 }
 
@@ -331,7 +331,7 @@ async fn groups_that_lead_to_no_template_are_refused() {
         world.objects.put("templates/assignments.json", unusable);
         let answer = world.provision(&json!({ "groupPath": "/plant" })).await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(world.audited(), ["device:provision", "failed", "assignments"]);
+        assert_eq!(world.log.audited(), ["device:provision", "failed", "assignments"]);
     }
 }
 

@@ -6,9 +6,10 @@ mod world;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use function_tests::Answered;
 use ports::memory::Failing;
 use serde_json::{Value, json};
-use world::{Answered, Trouble, World, foreign_certificate};
+use world::{Trouble, World, foreign_certificate};
 
 const WAYS: [&str; 6] = ["own", "own_by_id", "aws", "given", "private", "private_alone"];
 
@@ -22,7 +23,7 @@ const ENDED: [(&str, Trouble, StatusCode); 4] = [
 
 fn assert_retry_after(name: &str, answer: &Answered) {
     let expected = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&answer.status);
-    assert_eq!(answer.header("retry-after"), if expected { "1" } else { "" }, "{name}");
+    assert_eq!(answer.header("retry-after"), expected.then_some("1"), "{name}");
 }
 
 /// The answer and the log say of a certificate whether it was undone.
@@ -31,7 +32,7 @@ fn assert_told(world: &World, name: &str, answer: &Answered, undone: bool) {
     assert_eq!(body.as_object().unwrap().len(), 3, "{name}: {body}");
     assert!(body["error"].is_string(), "{name}");
     assert_eq!(body["undone"], undone, "{name}");
-    let event = world.event();
+    let event = world.log.event();
     assert_eq!(body["certificateId"], event["certificate"], "{name}");
     assert_eq!(event["detail"], if undone { "undone" } else { "not undone" }, "{name}");
     assert!(event["serial"].is_string() && event["ca"].is_string(), "{name}: {event}");

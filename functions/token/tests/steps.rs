@@ -7,7 +7,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use access_token::pkce::CodeVerifier;
 use axum::http::StatusCode;
-use fixture::{Answered, Attempt, ClientKey, KEY_SECRET, NOW, REFUSED, World};
+use fixture::{Attempt, ClientKey, KEY_SECRET, NOW, World};
+use function_tests::{Answered, REFUSED};
 use issuer::{PUBLISHED_BEFORE_SIGNING, PublishedKeys};
 use ports::memory::{Failing, FaultSwitch};
 use protocol::{Secret, SecretValue, SystemRandom};
@@ -31,7 +32,7 @@ fn assert_failed(world: &World, answer: &Answered, name: &str, step: &str) {
             "request_id": "request-1",
         })
     );
-    let event = world.event();
+    let event = world.log.event();
     let named = ["action", "outcome", "reason"].map(|member| event[member].as_str().unwrap());
     assert_eq!(named, ["token", "failed", step], "{name}");
 }
@@ -147,7 +148,7 @@ async fn a_token_is_recorded_and_logged_as_it_was_given() {
         ]
     );
     assert_eq!(
-        world.event(),
+        world.log.event(),
         json!({
             "action": "token",
             "outcome": "granted",
@@ -170,7 +171,7 @@ async fn a_pending_nonce_is_a_row_that_ends_and_does_not_tell_its_state() {
     let [row] = &rows[..] else { panic!("not one row: {rows:?}") };
     assert!(row.key.starts_with("nonce#") && row.key.len() == "nonce#".len() + 64);
     assert_eq!(row.ttl, Some(NOW + 120));
-    let everything = format!("{rows:?}{}", world.log());
+    let everything = format!("{rows:?}{}", world.log.text());
     assert!(!everything.contains("a-state-that") && !everything.contains(&attempt.verifier));
 }
 
@@ -188,7 +189,7 @@ async fn a_security_key_must_have_said_of_its_user_what_its_line_demands() {
             let world = World::of(ClientKey::hardware(flags), 60);
             world.objects.put("ssh-keys/ops.pub", format!("{options}{}", world.key.line));
             let answer = world.redeem(&world.attempt("state").await.body).await;
-            let event = world.event();
+            let event = world.log.event();
             assert_eq!(event["reason"].as_str(), reason, "{options}{flags}");
             match reason {
                 None => assert_eq!(answer.status, StatusCode::OK),
@@ -203,7 +204,7 @@ async fn verify_required_of_a_key_that_cannot_verify_anybody_is_never_met() {
     let world = World::new();
     world.objects.put("ssh-keys/ops.pub", format!("verify-required {}", world.key.line));
     assert_eq!(world.redeem(&world.attempt("state").await.body).await.body, REFUSED);
-    assert_eq!(world.event()["reason"], "user_not_verified");
+    assert_eq!(world.log.event()["reason"], "user_not_verified");
 }
 
 #[tokio::test]

@@ -10,14 +10,15 @@ use axum::{
     body::Body,
     http::{Request, StatusCode},
 };
-use fixture::{KEY_SECRET, MALFORMED, REFUSED, World};
+use fixture::{KEY_SECRET, World};
+use function_tests::{MALFORMED, REFUSED};
 use issuer::{PUBLISHED_BEFORE_SIGNING, PublishedKeys};
 use ports::memory::{Failing, FaultSwitch};
 use protocol::{SecretValue, SystemRandom};
 use web::Bearer;
 
-fn refused(reason: &str) -> (String, String, Option<String>) {
-    ("token".into(), "refused".into(), Some(reason.into()))
+const fn refused(reason: &str) -> [&str; 3] {
+    ["token", "refused", reason]
 }
 
 #[tokio::test]
@@ -29,10 +30,10 @@ async fn a_signed_nonce_is_redeemed_once() {
     assert_eq!(world.verify(&[&format!("Bearer {}", answer.body)]).await.status, StatusCode::OK);
     let again = world.redeem(&attempt.body).await;
     assert_eq!((again.status, again.body.as_str()), (StatusCode::BAD_REQUEST, MALFORMED));
-    assert_eq!(world.audited(), refused("unknown_state"));
+    assert_eq!(world.log.audited(), refused("unknown_state"));
     let rows = world.ledger.rows();
     assert_eq!(rows.len(), 1, "the token's; the nonce's is gone");
-    let everything = format!("{rows:?}{}", world.log());
+    let everything = format!("{rows:?}{}", world.log.text());
     for secret in [&answer.body, &attempt.nonce, &attempt.verifier, attempt.body["code"].as_str().unwrap()] {
         assert!(!everything.contains(secret));
     }
@@ -60,7 +61,7 @@ async fn a_well_formed_attempt_spends_its_state_whatever_comes_of_it() {
         let mut broken = attempt.body.clone();
         broken[member] = value.into();
         world.redeem(&broken).await;
-        assert_eq!(world.audited(), refused(reason));
+        assert_eq!(world.log.audited(), refused(reason));
         assert!(world.ledger.rows().is_empty());
         assert_eq!(world.redeem(&attempt.body).await.body, MALFORMED);
     }
@@ -83,7 +84,7 @@ async fn what_is_no_attempt_spends_nothing() {
     ] {
         let answer = world.post(content_type, body).await;
         assert_eq!((answer.status, answer.body.as_str()), (StatusCode::BAD_REQUEST, MALFORMED), "{name}");
-        assert_eq!(world.audited(), refused("malformed"), "{name}");
+        assert_eq!(world.log.audited(), refused("malformed"), "{name}");
     }
     assert_eq!(world.post("Application/JSON; charset=utf-8", text).await.status, StatusCode::OK);
 }
@@ -98,7 +99,7 @@ async fn a_key_that_is_taken_away_is_unknown_within_a_minute() {
     let attempt = world.attempt("state").await;
     let answer = world.redeem(&attempt.body).await;
     assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, REFUSED));
-    assert_eq!(world.audited(), refused("unknown_key"));
+    assert_eq!(world.log.audited(), refused("unknown_key"));
 }
 
 #[tokio::test]
@@ -124,7 +125,7 @@ async fn policy_says_what_a_key_gets() {
         match outcome {
             Err(reason) => {
                 assert_eq!(answer.status, StatusCode::FORBIDDEN, "{policy}");
-                assert_eq!(world.audited(), ("token".into(), "denied".into(), Some(reason.into())));
+                assert_eq!(world.log.audited(), ["token", "denied", reason]);
                 assert!(world.ledger.rows().is_empty());
             }
             Ok((seconds, network, scope)) => {
@@ -160,7 +161,7 @@ async fn what_fails_on_the_way_is_a_503_that_tells_nothing_and_the_log_names_the
             (answer.status, &answer.headers["retry-after"]),
             (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
         );
-        assert_eq!(world.audited(), ("token".into(), "failed".into(), Some(step.into())), "{name}");
+        assert_eq!(world.log.audited(), ["token", "failed", step], "{name}");
         choose(&world).set(Failing::No);
     }
     for (choose, step) in [(objects, "keys"), (secrets, "keys"), (ledger, "ledger")] {
@@ -168,7 +169,7 @@ async fn what_fails_on_the_way_is_a_503_that_tells_nothing_and_the_log_names_the
         choose(&world).set(Failing::Unavailable);
         let answer = world.begin("state", &CodeVerifier::generate(&SystemRandom)).await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(world.audited(), ("nonce".into(), "failed".into(), Some(step.into())));
+        assert_eq!(world.log.audited(), ["nonce", "failed", step]);
     }
 }
 
@@ -183,7 +184,7 @@ async fn a_rotation_between_nonce_and_signature_changes_nothing() {
     world.objects.put(PublishedKeys::OBJECT, old.next(new.clone(), fixture::NOW, 86_400).to_json());
     world.clock.advance(Duration::from_secs(61));
     let answer = world.redeem(&attempt.body).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", world.log());
+    assert_eq!(answer.status, StatusCode::OK, "{}", world.log.text());
     let kid_of = |token: &str| {
         let [header, ..] = protocol::compact::split::<3>(token).unwrap();
         protocol::compact::object::<serde_json::Value>(header).unwrap()["kid"].as_str().unwrap().to_owned()
@@ -205,7 +206,7 @@ async fn a_nonce_of_a_key_that_was_ended_is_refused() {
     world.objects.put(PublishedKeys::OBJECT, PublishedKeys::first(new).to_json());
     world.clock.advance(Duration::from_secs(61));
     assert_eq!(world.redeem(&attempt.body).await.body, REFUSED);
-    assert_eq!(world.audited(), refused("ended_key"));
+    assert_eq!(world.log.audited(), refused("ended_key"));
 }
 
 #[tokio::test]
@@ -216,7 +217,7 @@ async fn an_address_gets_so_many_nonces_a_minute() {
     let limited = begin().await;
     assert_eq!(limited.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(limited.headers["retry-after"], "60");
-    assert_eq!(world.audited(), ("nonce".into(), "refused".into(), Some("rate".into())));
+    assert_eq!(world.log.audited(), ["nonce", "refused", "rate"]);
     assert_eq!(world.ledger.rows().len(), 2, "it costs no write");
     world.clock.advance(Duration::from_secs(60));
     assert_eq!(begin().await.status, StatusCode::OK);

@@ -4,38 +4,28 @@
 pub mod ca;
 pub mod ledger;
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use access_token::{Claims, SigningKey};
 use axum::{
     Router,
-    body::{Body, to_bytes},
-    http::{HeaderMap, Method, Request, StatusCode, header},
+    body::Body,
+    http::{Method, Request, StatusCode, header},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use enroll::{Adapters, Config, Ports, Service, router};
+use function_tests::{Answered, Log, ask};
 use issuer::PublishedKeys;
 use ports::memory::{ManualClock, MemoryMail, MemoryObjects, MemorySecrets, MemorySms, MemoryWebhook};
 use protocol::{Secret, SecretValue};
 use serde_json::{Value, json};
 use step::{JwkKey, RegistrarConfig};
-use tower::ServiceExt as _;
-use tracing::subscriber::DefaultGuard;
-use web::Caller;
 
 use self::{ca::StepCa, ledger::Verbs};
 
 /// The begin of a day, and of a window of five minutes.
 pub const NOW: u64 = 1_799_971_200;
 pub const ADDRESS: &str = "192.0.2.7";
-
-pub const MALFORMED: &str = r#"{"type":"urn:countersign:problem:malformed","title":"the request is not one that this route takes","status":400}"#;
-pub const REFUSED: &str =
-    r#"{"type":"urn:countersign:problem:refused","title":"the request was refused","status":401}"#;
 
 const SUBJECTS: &str = r#"{
     "alice": {"sms": "+391234567890", "mail": "alice@example.com", "webhook": "telegram:42"},
@@ -69,21 +59,6 @@ impl Ports for Memory {
     type Clock = ManualClock;
 }
 
-/// What was logged, as it would be on AWS.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 pub struct World {
     pub objects: MemoryObjects,
     pub secrets: MemorySecrets,
@@ -97,8 +72,7 @@ pub struct World {
     /// The issuer's, which signs access tokens.
     key: SigningKey,
     router: Router,
-    log: Log,
-    _logging: DefaultGuard,
+    pub log: Log,
 }
 
 /// What a test may choose of the deployment.
@@ -127,37 +101,13 @@ impl Default for Settings {
     }
 }
 
-#[derive(Debug)]
-pub struct Answered {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: String,
+/// What the one-time token of an answer says.
+pub fn granted(answer: &Answered) -> Value {
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    claims(answer.json()["token"].as_str().unwrap())
 }
 
-impl Answered {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.body))
-    }
-
-    /// What the one-time token of this answer says.
-    pub fn claims(&self) -> Value {
-        assert_eq!(self.status, StatusCode::OK, "{}", self.body);
-        claims(self.json()["token"].as_str().unwrap())
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap())
-    }
-
-    /// All but the request's id, for comparisons.
-    pub fn told(&self) -> (StatusCode, Vec<(String, String)>, String) {
-        let header = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
-            (name.to_string(), value.to_str().unwrap().to_owned())
-        };
-        (self.status, self.headers.iter().map(header).collect(), self.body.clone())
-    }
-}
-
+/// What a one-time token says.
 pub fn claims(token: &str) -> Value {
     let parts: Vec<&str> = token.split('.').collect();
     assert_eq!(parts.len(), 3, "{token}");
@@ -180,12 +130,7 @@ impl World {
         secrets.put("countersign/step-ca/jwk", SecretValue::Text(JwkKey::generate().unwrap().to_json()));
         let step_ca = StepCa::new();
         objects.put("step-ca/ca.json", step_ca.ca_json());
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber =
-            tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
-        // Of this thread, on which a test's requests are answered.
-        let logging = tracing::subscriber::set_default(subscriber);
+        let log = Log::start();
         let mut world = Self {
             objects,
             secrets,
@@ -199,7 +144,6 @@ impl World {
             key,
             router: Router::new(),
             log,
-            _logging: logging,
         };
         world.start();
         world
@@ -230,41 +174,8 @@ impl World {
         self.router = router(Arc::new(Service::new(config, adapters)));
     }
 
-    /// Everything that was logged.
-    pub fn log(&self) -> String {
-        String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap()
-    }
-
-    /// Every audit event, the oldest first, less the members that every line of the log has.
-    pub fn events(&self) -> Vec<Value> {
-        let log = self.log();
-        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let mut events: Vec<Value> = lines.filter(|line| line["target"] == "audit").collect();
-        for event in &mut events {
-            for common in ["timestamp", "level", "target"] {
-                event.as_object_mut().unwrap().remove(common);
-            }
-        }
-        events
-    }
-
-    /// The last audit event.
-    pub fn event(&self) -> Value {
-        self.events().pop().unwrap()
-    }
-
-    /// Action, outcome and reason of the last audit event.
-    pub fn audited(&self) -> [String; 3] {
-        let event = self.event();
-        ["action", "outcome", "reason"].map(|name| event[name].as_str().unwrap_or_default().to_owned())
-    }
-
-    pub async fn send(&self, mut request: Request<Body>, address: &str) -> Answered {
-        let caller = Caller { source_ip: address.parse().unwrap(), request_id: "request-1".into() };
-        request.extensions_mut().insert(caller);
-        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
-        let body = to_bytes(body, usize::MAX).await.unwrap();
-        Answered { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    pub async fn send(&self, request: Request<Body>, address: &str) -> Answered {
+        ask(&self.router, address, "request-1", request).await
     }
 
     pub async fn post_from(&self, address: &str, path: &str, body: &Value, bearer: Option<&str>) -> Answered {
@@ -306,7 +217,7 @@ impl World {
     pub async fn code(&self, subject: &str, channel: &str) -> String {
         let answer = self.challenge(subject, channel).await;
         assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.body);
-        assert_eq!(self.audited()[1], "granted", "{}", self.event());
+        assert_eq!(self.log.audited()[1], "granted", "{}", self.log.event());
         self.last_code(channel)
     }
 

@@ -15,18 +15,17 @@ pub mod templates;
 
 use std::{
     collections::BTreeMap,
-    io,
-    net::IpAddr,
     sync::{Arc, Mutex},
     thread,
 };
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
-    http::{HeaderMap, Method, Request, StatusCode, header},
+    body::Body,
+    http::{Method, Request, StatusCode, header},
 };
 pub use faults::{Faults, Trouble};
+use function_tests::{Answered, Log, ask};
 pub use memory_iot::{CertificateEntry, MemoryIot, ThingEntry, arn};
 use memory_ports::{MemoryPrivateCas, MemorySecureParameters, NotedLedger};
 use pki::{Authority, Certificate, Csr, DeviceKey, KeyKind, Subject, SubjectFields, new_root};
@@ -37,9 +36,7 @@ use ports::{
 use protocol::SystemRandom;
 use provision::{Adapters, Config, Ports, PrivateCaAlias, Service, router};
 use serde_json::{Value, json};
-use tower::ServiceExt as _;
-use tracing::subscriber::DefaultGuard;
-use web::{Bearer, Caller};
+use web::Bearer;
 
 pub const NOW: u64 = 1_800_000_000;
 pub const IOT_ARNS: &str = "arn:aws:iot:eu-central-1:123456789012:";
@@ -78,21 +75,6 @@ impl Ports for Memory {
     type Clock = ManualClock;
 }
 
-/// What was logged, as it would be on AWS.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 pub struct World {
     pub objects: MemoryObjects,
     pub ledger: MemoryLedger,
@@ -107,28 +89,12 @@ pub struct World {
     /// The CA that AWS IoT knows; the private CA is the same one.
     pub ca: Certificate,
     router: Router,
-    log: Log,
-    _logging: DefaultGuard,
+    pub log: Log,
 }
 
-pub struct Answered {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: String,
-}
-
-impl Answered {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
-
-    pub fn certificate(&self) -> Certificate {
-        Certificate::from_pem(self.json()["certificatePem"].as_str().unwrap()).unwrap()
-    }
-
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
+/// The certificate that was given.
+pub fn certificate(answer: &Answered) -> Certificate {
+    Certificate::from_pem(answer.json()["certificatePem"].as_str().unwrap()).unwrap()
 }
 
 pub fn subject(common_name: &str) -> Subject {
@@ -157,16 +123,7 @@ pub fn foreign_certificate() -> Certificate {
 
 impl World {
     pub fn new() -> Self {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(move || writer.clone())
-            .finish();
-        // Of this thread, on which a test's requests are answered.
-        let logging = tracing::subscriber::set_default(subscriber);
+        let log = Log::start();
         let faults = Faults::default();
         let (ca, key) = root("Example CA", NOW - 86_400, 3_650);
         let (aws, aws_key) = root("Example Web Services", NOW - 86_400, 10_000);
@@ -209,7 +166,6 @@ impl World {
             ca,
             router: Router::new(),
             log,
-            _logging: logging,
         };
         world.allow("permit (principal, action, resource);");
         for (id, template) in [
@@ -295,7 +251,7 @@ impl World {
         body["parameters"]["ThingName"] = json!(name);
         let answer = self.provision(&body).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
-        answer.certificate()
+        certificate(&answer)
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answered {
@@ -318,44 +274,18 @@ impl World {
     }
 
     pub async fn send(&self, mut request: Request<Body>) -> Answered {
-        let caller = Caller { source_ip: IpAddr::from([192, 0, 2, 7]), request_id: self.request_id.clone() };
-        request.extensions_mut().insert(caller);
         request.extensions_mut().insert(self.bearer.clone());
-        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
-        let body = to_bytes(body, usize::MAX).await.unwrap();
-        let body = String::from_utf8(body.to_vec()).unwrap();
-        assert_eq!(parts.headers["x-request-id"], self.request_id);
-        if parts.headers.get("content-type").is_none_or(|kind| kind != "application/problem+json") {
-            assert_eq!(parts.headers["cache-control"], "no-store", "{body}");
+        let answer = ask(&self.router, "192.0.2.7", &self.request_id, request).await;
+        assert_eq!(answer.headers["x-request-id"], self.request_id);
+        if answer.header("content-type") != Some("application/problem+json") {
+            assert_eq!(answer.header("cache-control"), Some("no-store"), "{}", answer.body);
         }
-        Answered { status: parts.status, headers: parts.headers, body }
+        answer
     }
 
     /// The calls so far that may have changed something.
     pub fn changes(&self) -> Vec<&'static str> {
         self.faults.calls().into_iter().filter(|call| !READING.contains(call)).collect()
-    }
-
-    /// Everything that was logged.
-    pub fn log(&self) -> String {
-        String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap()
-    }
-
-    /// The last audit event, less the members that every line of the log has.
-    pub fn event(&self) -> Value {
-        let log = self.log();
-        let mut events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let mut event = events.rfind(|event| event["target"] == "audit").unwrap();
-        for common in ["timestamp", "level", "target"] {
-            event.as_object_mut().unwrap().remove(common);
-        }
-        event
-    }
-
-    /// Action, outcome and reason of the last audit event.
-    pub fn audited(&self) -> [String; 3] {
-        let event = self.event();
-        ["action", "outcome", "reason"].map(|name| event[name].as_str().unwrap_or_default().to_owned())
     }
 }
 
@@ -363,7 +293,7 @@ impl Drop for World {
     /// Whatever a test does, no private key is in the log.
     fn drop(&mut self) {
         if !thread::panicking() {
-            assert!(!self.log().contains("PRIVATE KEY"), "a private key is in the log");
+            assert!(!self.log.text().contains("PRIVATE KEY"), "a private key is in the log");
         }
     }
 }
