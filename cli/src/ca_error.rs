@@ -1,7 +1,8 @@
 use std::path::PathBuf;
 
 use pki::PkiError;
-use ports::{Cause, Fault};
+
+use crate::AwsError;
 
 /// Why a CA was not registered.
 #[derive(Debug, thiserror::Error)]
@@ -18,51 +19,15 @@ pub enum CaError {
     /// Under the CA's parameter there is something else than its key.
     #[error("parameter {0} holds something else than this CA's private key")]
     ParameterTaken(String),
-    /// AWS does not permit a call to these credentials.
-    #[error("not permitted: {action}")]
-    NotPermitted {
-        /// The action of IAM.
-        action: &'static str,
-        /// What AWS says.
-        #[source]
-        source: Cause,
-    },
-    /// AWS does not take what it was given.
-    #[error("AWS refused {action}")]
-    Refused {
-        /// The action of IAM.
-        action: &'static str,
-        /// What AWS says.
-        #[source]
-        source: Cause,
-    },
-    /// AWS gave no answer.
-    #[error("AWS does not answer {action}")]
-    Aws {
-        /// The action of IAM.
-        action: &'static str,
-        /// Why not.
-        #[source]
-        source: Fault,
-    },
+    /// A call of AWS brought nothing.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
     /// AWS IoT gave the CA another id than the one that its key is stored under.
     #[error("AWS IoT has the CA under another id")]
     ForeignId,
 }
 
 impl CaError {
-    pub(crate) fn of(action: &'static str, fault: Fault) -> Self {
-        match fault {
-            Fault::Forbidden(source) => Self::NotPermitted { action, source },
-            Fault::Invalid(source) => Self::Refused { action, source },
-            source @ (Fault::Missing
-            | Fault::Conflict
-            | Fault::Throttled(_)
-            | Fault::Unavailable(_)
-            | Fault::Unusable(_)) => Self::Aws { action, source },
-        }
-    }
-
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> String {
@@ -80,11 +45,10 @@ impl CaError {
             Self::ParameterTaken(name) => {
                 format!("look at it: aws ssm get-parameter-history --name {name}; delete it if it is of no use")
             }
-            Self::NotPermitted { action, .. } => {
-                format!("these AWS credentials need {action}; then repeat the command")
+            Self::Aws(AwsError::Refused { .. }) => {
+                "AWS IoT takes a CA once in a region, valid now; see its message".into()
             }
-            Self::Refused { .. } => "AWS IoT takes a CA once in a region, valid now; see its message".into(),
-            Self::Aws { .. } => "check the AWS credentials, the region and the network, and repeat the command".into(),
+            Self::Aws(error) => error.hint(),
             Self::ForeignId => "what answers may not be AWS IoT: check AWS_ENDPOINT_URL".into(),
         }
     }
@@ -94,9 +58,8 @@ impl CaError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Unusable(_) | Self::NotMade(_) | Self::FileExists(_) => 2,
-            Self::ParameterTaken(_) | Self::Refused { .. } => 4,
-            Self::NotPermitted { .. } => 5,
-            Self::Aws { .. } => 7,
+            Self::ParameterTaken(_) => 4,
+            Self::Aws(error) => error.exit_code(),
             Self::ForeignId => 8,
         }
     }

@@ -5,7 +5,7 @@ use pki::{Authority, Certificate};
 use ports::{Clock as _, Fault, ReadSecureParameter, RegisterCa, SystemClock, WriteSecureParameter};
 use protocol::{Secret, SystemRandom};
 
-use crate::{CaError, Error, certificate_file::line_ended};
+use crate::{AwsError, CaError, Error, certificate_file::line_ended};
 
 /// A CA that is to sign device certificates: known to AWS IoT, its private key where the broker looks for it.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl CaRegistration {
     /// Safe to repeat.
     ///
     /// # Errors
-    /// [`CaError::ParameterTaken`], [`CaError::NotPermitted`], [`CaError::Refused`], [`CaError::Aws`], [`CaError::ForeignId`],
+    /// [`CaError::ParameterTaken`], [`CaError::Aws`], [`CaError::ForeignId`],
     /// [`Error::TimedOut`].
     pub async fn run(&self, timeout: Duration) -> Result<RegisteredNow, Error> {
         let register = async { self.run_by(&CaRegistry::new(&Connection::from_environment().await)).await };
@@ -77,7 +77,7 @@ impl CaRegistration {
         // A CA that is registered and whose key is nowhere could sign nothing.
         self.store_key(ports).await?;
         let id = self.id();
-        let of = |action| move |fault| CaError::of(action, fault);
+        let of = |action| move |fault| AwsError::of(action, fault);
         let status = ports.ca_status(&id).await.map_err(of("iot:DescribeCACertificate"))?;
         if let Some(status) = status {
             return Ok(RegisteredNow::Before { status });
@@ -91,7 +91,7 @@ impl CaRegistration {
             Ok(registered) if registered == id => Ok(RegisteredNow::Yes),
             Ok(_) => Err(CaError::ForeignId),
             Err(Fault::Conflict) => Ok(RegisteredNow::Before { status: "ACTIVE".into() }),
-            Err(fault) => Err(CaError::of("iot:RegisterCACertificate", fault)),
+            Err(fault) => Err(AwsError::of("iot:RegisterCACertificate", fault).into()),
         }
     }
 
@@ -100,13 +100,13 @@ impl CaRegistration {
         match ports.write_secure(&parameter, &self.key, self.kms_key.as_deref()).await {
             Ok(()) => return Ok(()),
             Err(Fault::Conflict) => {}
-            Err(fault) => return Err(CaError::of("ssm:PutParameter", fault)),
+            Err(fault) => return Err(AwsError::of("ssm:PutParameter", fault).into()),
         }
         let stored = match ports.read_secure(&parameter).await {
             Ok(stored) => stored,
             // A parameter of another type: in the clear.
             Err(Fault::Unusable(_)) => return Err(CaError::ParameterTaken(parameter)),
-            Err(fault) => return Err(CaError::of("ssm:GetParameter", fault)),
+            Err(fault) => return Err(AwsError::of("ssm:GetParameter", fault).into()),
         };
         // The same key may be written in another form.
         let is_its_key = Authority::new(self.certificate().clone(), stored.expose()).is_ok();
@@ -208,7 +208,7 @@ mod tests {
     #[tokio::test]
     async fn a_ca_that_was_refused_is_registered_by_another_try() {
         let (mut aws, registration) = (Aws { refuses: true, ..Aws::default() }, registration());
-        assert!(matches!(registration.run_by(&aws).await, Err(CaError::Refused { .. })));
+        assert!(matches!(registration.run_by(&aws).await, Err(CaError::Aws(AwsError::Refused { .. }))));
         aws.refuses = false;
         assert_eq!(registration.run_by(&aws).await.unwrap(), RegisteredNow::Yes);
     }

@@ -20,6 +20,8 @@
 mod agent;
 #[cfg(feature = "operator")]
 pub mod audit;
+#[cfg(feature = "operator")]
+mod aws_error;
 mod bearer_token;
 mod broker_url;
 #[cfg(feature = "operator")]
@@ -75,6 +77,8 @@ mod written;
 
 pub use access_token::{Claims, Fingerprint, KeySet, Lifetime, Network, NetworkName, Scope, SshKey, TokenRefusal};
 pub use agent::{Agent, AgentKey};
+#[cfg(feature = "operator")]
+pub use aws_error::AwsError;
 pub use bearer_token::BearerToken;
 pub use broker_url::BrokerUrl;
 #[cfg(feature = "operator")]

@@ -1,21 +1,14 @@
-use ports::{Cause, Fault};
+use crate::AwsError;
 
 /// Why the audit log was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// These AWS credentials may not read it.
-    #[error("not permitted: logs:FilterLogEvents")]
-    NotPermitted {
-        /// What AWS says.
-        #[source]
-        source: Cause,
-    },
     /// No function of the stack has a log here.
     #[error("there is no log of the stack {0}")]
     NoLog(String),
-    /// CloudWatch Logs gave no answer.
-    #[error("Amazon CloudWatch Logs does not answer")]
-    Aws(#[source] Fault),
+    /// A call of AWS brought nothing.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
 }
 
 impl AuditError {
@@ -23,13 +16,14 @@ impl AuditError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::NotPermitted { .. } => {
-                "these AWS credentials need logs:FilterLogEvents on log-group:/aws/lambda/STACK-*".into()
-            }
             Self::NoLog(_) => "check --stack, --function and the AWS region; deploy first".into(),
-            Self::Aws(_) => {
+            Self::Aws(AwsError::NotPermitted { action, .. }) => {
+                format!("these AWS credentials need {action} on log-group:/aws/lambda/STACK-*")
+            }
+            Self::Aws(AwsError::NoAnswer { .. }) => {
                 "check the AWS credentials, the region and the network, and ask for less with --since".into()
             }
+            Self::Aws(error) => error.hint(),
         }
     }
 
@@ -37,9 +31,8 @@ impl AuditError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::NotPermitted { .. } => 5,
             Self::NoLog(_) => 6,
-            Self::Aws(_) => 7,
+            Self::Aws(error) => error.exit_code(),
         }
     }
 }

@@ -5,7 +5,7 @@ use ports::{Fault, LogLine, LogQuery, ReadLogs};
 use time::OffsetDateTime;
 
 use super::AuditError;
-use crate::Error;
+use crate::{AwsError, Error};
 
 /// The functions that have an audit log.
 pub const FUNCTIONS: [&str; 7] = ["authorize", "enroll", "exchange", "issue", "provision", "rotate", "token"];
@@ -128,8 +128,7 @@ impl LogGroup {
                 self.ahead = Ahead::NoLog;
                 return Ok(());
             }
-            Err(Fault::Forbidden(source)) => return Err(AuditError::NotPermitted { source }),
-            Err(fault) => return Err(AuditError::Aws(fault)),
+            Err(fault) => return Err(AwsError::of("logs:FilterLogEvents", fault).into()),
         };
         self.lines.extend(page.lines);
         self.ahead = page.next.map_or(Ahead::Nothing, Ahead::Page);
@@ -218,8 +217,14 @@ mod tests {
         });
         assert_eq!(all(groups(&logs, &["token"])).await, ["audit"]);
         logs.switch.set(Failing::Throttled);
-        assert!(matches!(groups(&logs, &["token"]).next_lines().await, Err(AuditError::Aws(Fault::Throttled(_)))));
+        assert!(matches!(
+            groups(&logs, &["token"]).next_lines().await,
+            Err(AuditError::Aws(AwsError::NoAnswer { source: Fault::Throttled(_), .. }))
+        ));
         logs.switch.set(Failing::Forbidden);
-        assert!(matches!(groups(&logs, &["token"]).next_lines().await, Err(AuditError::NotPermitted { .. })));
+        assert!(matches!(
+            groups(&logs, &["token"]).next_lines().await,
+            Err(AuditError::Aws(AwsError::NotPermitted { .. }))
+        ));
     }
 }

@@ -6,7 +6,7 @@ use ports::{
 use step::{Ca, Provisioner, ProvisionerKey, ProvisionerKind, x5c::Issuer};
 
 use super::{NewKey, ProvisionerError};
-use crate::Error;
+use crate::{AwsError, Error};
 
 /// Where the broker looks for its provisioner: the bucket and the secrets of a stack.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl<O: ReadObject + WriteObject, S: ReadSecret + AppendSecret + FindSecret> Dep
     /// Looks at what is there, of what a provisioner of this type needs.
     ///
     /// # Errors
-    /// [`ProvisionerError::NoSecret`], [`ProvisionerError::NotPermitted`], [`ProvisionerError::Aws`].
+    /// [`ProvisionerError::NoSecret`], [`ProvisionerError::Aws`].
     pub async fn look(&self, kind: ProvisionerKind) -> Result<Found, ProvisionerError> {
         let issuer = match kind {
             ProvisionerKind::Jwk => None,
@@ -63,7 +63,7 @@ impl<O: ReadObject + WriteObject, S: ReadSecret + AppendSecret + FindSecret> Dep
         let ca = match self.objects.read(Ca::OBJECT, None, Ca::MAX_BYTES).await {
             Ok(object) => object.map(|object| (Ca::from_json(object.bytes.expose()), object.etag)),
             Err(Fault::Missing) => None,
-            Err(fault) => return Err(ProvisionerError::of("s3:GetObject", fault)),
+            Err(fault) => return Err(AwsError::of("s3:GetObject", fault).into()),
         };
         Ok(Found { keys, ca })
     }
@@ -88,7 +88,7 @@ impl<O: ReadObject + WriteObject, S: ReadSecret + AppendSecret + FindSecret> Dep
     /// Stores the key, then which CA it is for, with what the CA knows the key as.
     ///
     /// # Errors
-    /// [`ProvisionerError::Changed`], [`ProvisionerError::NotPermitted`], [`ProvisionerError::Aws`]. Where the key is stored and the CA
+    /// [`ProvisionerError::Changed`], [`ProvisionerError::Aws`]. Where the key is stored and the CA
     /// is not, the key before signs on, if there is one; to repeat helps.
     pub async fn store(&self, key: &NewKey, ca: &Ca, found: Found) -> Result<(), ProvisionerError> {
         for (name, value) in key.secrets() {
@@ -103,7 +103,7 @@ impl<O: ReadObject + WriteObject, S: ReadSecret + AppendSecret + FindSecret> Dep
                 Ok(()) => {}
                 Err(Fault::Conflict) => return Err(ProvisionerError::Changed(format!("the secret {secret}"))),
                 Err(Fault::Missing) => return Err(ProvisionerError::NoSecret(secret)),
-                Err(fault) => return Err(ProvisionerError::of("secretsmanager:PutSecretValue", fault)),
+                Err(fault) => return Err(AwsError::of("secretsmanager:PutSecretValue", fault).into()),
             }
         }
         let provisioner = Provisioner { kid: Some(key.known_as()), ..ca.provisioner.clone() };
@@ -141,7 +141,7 @@ impl<O: ReadObject + WriteObject, S: ReadSecret + AppendSecret + FindSecret> Dep
         match self.secrets.read(secret, selector).await {
             Ok(version) => Ok(Some(version.version_id)),
             Err(Fault::Missing) => Ok(None),
-            Err(fault) => Err(ProvisionerError::of("secretsmanager:GetSecretValue", fault)),
+            Err(fault) => Err(AwsError::of("secretsmanager:GetSecretValue", fault).into()),
         }
     }
 }
@@ -152,7 +152,7 @@ fn any_key(ca: &Ca) -> Ca {
 }
 
 fn of(action: &'static str) -> impl Fn(Fault) -> ProvisionerError {
-    move |fault| ProvisionerError::of(action, fault)
+    move |fault| AwsError::of(action, fault).into()
 }
 
 #[cfg(test)]
@@ -277,11 +277,14 @@ mod tests {
         let found = deployment.look(key.kind()).await.unwrap();
         deployment.objects.switch.set(Failing::Forbidden);
         let refused = deployment.store(&key, &ca(key.kind()), found).await;
-        assert!(matches!(refused, Err(ProvisionerError::NotPermitted { action: "s3:PutObject", .. })));
+        assert!(matches!(refused, Err(ProvisionerError::Aws(AwsError::NotPermitted { action: "s3:PutObject", .. }))));
         let refused = deployment.look(key.kind()).await;
-        assert!(matches!(refused, Err(ProvisionerError::NotPermitted { action: "s3:GetObject", .. })));
+        assert!(matches!(refused, Err(ProvisionerError::Aws(AwsError::NotPermitted { action: "s3:GetObject", .. }))));
         deployment.secrets.switch.set(Failing::Unavailable);
         let refused = deployment.look(key.kind()).await;
-        assert!(matches!(refused, Err(ProvisionerError::Aws { action: "secretsmanager:DescribeSecret", .. })));
+        assert!(matches!(
+            refused,
+            Err(ProvisionerError::Aws(AwsError::NoAnswer { action: "secretsmanager:DescribeSecret", .. }))
+        ));
     }
 }

@@ -1,7 +1,8 @@
 use std::path::PathBuf;
 
-use ports::{Cause, Fault};
 use step::KeyError;
+
+use crate::AwsError;
 
 /// Why a provisioner's key was not stored, or is not as it should be.
 #[derive(Debug, thiserror::Error)]
@@ -30,42 +31,15 @@ pub enum ProvisionerError {
     /// A root is never replaced.
     #[error("there is a file already: {}", .0.display())]
     FileExists(PathBuf),
-    /// AWS does not permit a call to these credentials.
-    #[error("not permitted: {action}")]
-    NotPermitted {
-        /// The action of IAM.
-        action: &'static str,
-        /// What AWS says.
-        #[source]
-        source: Cause,
-    },
-    /// AWS gave no answer.
-    #[error("AWS does not answer {action}")]
-    Aws {
-        /// The action of IAM.
-        action: &'static str,
-        /// Why not.
-        #[source]
-        source: Fault,
-    },
+    /// A call of AWS brought nothing.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
     /// The CA gives out encrypted private keys.
     #[error("the CA gives out the encrypted private key of {0}")]
     Exposed(String),
 }
 
 impl ProvisionerError {
-    pub(super) fn of(action: &'static str, fault: Fault) -> Self {
-        match fault {
-            Fault::Forbidden(source) => Self::NotPermitted { action, source },
-            source @ (Fault::Missing
-            | Fault::Conflict
-            | Fault::Invalid(_)
-            | Fault::Throttled(_)
-            | Fault::Unavailable(_)
-            | Fault::Unusable(_)) => Self::Aws { action, source },
-        }
-    }
-
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> String {
@@ -82,13 +56,13 @@ impl ProvisionerError {
             Self::NoPassword => "give --password-file".into(),
             Self::NotMade(_) => "check this machine's clock".into(),
             Self::FileExists(_) => "give another folder with --out".into(),
-            Self::NotPermitted { action: "s3:GetObject", .. } => {
+            Self::Aws(AwsError::NotPermitted { action: "s3:GetObject", .. }) => {
                 "these AWS credentials need s3:GetObject, and s3:ListBucket for an object that is not there yet".into()
             }
-            Self::NotPermitted { action, .. } => {
-                format!("these AWS credentials need {action}; then repeat the command")
+            Self::Aws(AwsError::NoAnswer { .. }) => {
+                "check --bucket, the AWS credentials, the region and the network; then repeat".into()
             }
-            Self::Aws { .. } => "check --bucket, the AWS credentials, the region and the network; then repeat".into(),
+            Self::Aws(error) => error.hint(),
             Self::Exposed(_) => {
                 "who guesses its password signs tokens: take encryptedKey out of the CA's configuration, and replace the key".into()
             }
@@ -103,9 +77,8 @@ impl ProvisionerError {
             Self::NoPassword | Self::FileExists(_) => 2,
             Self::NotImported(_) => 3,
             Self::KeyExists(_) | Self::OtherCa(_) | Self::Changed(_) | Self::Exposed(_) => 4,
-            Self::NotPermitted { .. } => 5,
             Self::NoSecret(_) => 6,
-            Self::Aws { .. } => 7,
+            Self::Aws(error) => error.exit_code(),
         }
     }
 }
