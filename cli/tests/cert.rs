@@ -19,7 +19,7 @@ use broker::Broker;
 use ca::{Instead, TestCa};
 use pki::{Certificate, DeviceKey};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use ssh_agent::SshAgent;
 use step::RootFingerprint;
 use tempfile::TempDir;
@@ -461,4 +461,22 @@ fn a_folder_is_inspected_and_what_is_wrong_with_it_is_told() {
     machine.fails("inspect none", 1);
     fs::create_dir(machine.path("empty")).unwrap();
     machine.fails("inspect empty", 3);
+}
+
+#[test]
+fn names_that_are_malformed_are_not_taken_for_none() {
+    let machine = Machine::new();
+    let request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -subj /CN=web -days 1";
+    // A dNSName that is no IA5String, among others; and a certificate without names.
+    for (file, names) in [("odd.pem", Some("subjectAltName=DER:30:08:82:03:77:65:62:82:01:ff")), ("plain.pem", None)] {
+        let mut openssl = Command::new("openssl");
+        openssl.args(request.split(' ')).args(["-out", file]).current_dir(machine.folder.path());
+        openssl.args(names.map(|names| ["-addext", names]).into_iter().flatten());
+        assert!(openssl.output().unwrap().status.success());
+    }
+    let inspect = |arguments: &str| machine.done(&format!("inspect {arguments}"));
+    let json = |arguments: &str| serde_json::from_str::<Value>(&inspect(arguments)).unwrap()["names"].clone();
+    assert_eq!((json("odd.pem --json"), json("plain.pem --json")), (Value::Null, json!([])));
+    assert!(inspect("odd.pem").lines().any(|line| line.split_whitespace().eq(["names", "malformed"])));
+    assert!(!inspect("plain.pem").contains("name"));
 }
