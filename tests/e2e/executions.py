@@ -9,6 +9,12 @@ from staying import Staying
 from waiting import until
 
 
+def handles(pid, number):
+    """Whether a process has a handler for a signal."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("SigCgt:")[1].split()[0], 16) >> (number - 1) & 1
+
+
 class Child:
     """child_program.py, as the command of `exec`."""
 

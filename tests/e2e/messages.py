@@ -36,7 +36,7 @@ def mails(address):
 
 
 def code_in(text):
-    """The code that a message has; no other word of it looks like one."""
+    """The code that a message has. No other word of it may look like one: a subject of a test has no eight digits."""
     [code] = re.findall(r"(?<![0-9+])[0-9]{8}(?![0-9])", text)
     return code
 

@@ -113,17 +113,19 @@ class Things:
         """An order of many."""
         return self.send("POST", "/bulkthings", {"provisioningTemplateId": template, "parameters": rows} | more)
 
-    def ended(self, task, seconds=300):
-        """What a task answers when it has ended."""
-        deadline, pause = time.monotonic() + seconds, 0.2
-        while time.monotonic() < deadline:
+    def ended(self, task, seconds=120):
+        """What a task answers when it has ended. It may not stand still for this long."""
+        progress, deadline, pause = None, 0, 0.2
+        while True:
             status, headers, answer = self.send("GET", f"/bulkthings/{task}")
             assert status == 200 and headers["Cache-Control"] == "no-store", answer
             if answer["status"] in ("Completed", "Failed", "Cancelled"):
                 return answer
+            if progress != (progress := (answer["status"], answer["successCount"], answer["failureCount"])):
+                deadline = time.monotonic() + seconds
+            assert time.monotonic() < deadline, answer
             # Whoever asks keeps the local AWS from what it is asked about.
             time.sleep(pause := min(2, pause * 1.5))
-        raise AssertionError(answer)
 
 
 def new_name(kind="thing"):

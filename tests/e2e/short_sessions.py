@@ -10,7 +10,7 @@ import proxy
 class ShortSessions(proxy.Proxy):
     """Says of each new session that it ends soon, and from then on refuses it as AWS does."""
 
-    seconds, ends, used = 12, {}, []
+    seconds, ends, used = 24, {}, []
 
     def interfere(self, body):
         found = re.search(r"Credential=(\w+)/", self.headers.get("Authorization", ""))

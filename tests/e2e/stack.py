@@ -13,6 +13,7 @@ import urllib.request
 
 import boto3
 
+import logs
 import reference_client
 
 STACK = os.environ["STACK_NAME"]
@@ -131,22 +132,14 @@ class Stack:
 
     def outcomes(self, since):
         """How often exchanges ended how, since this time in milliseconds."""
-        pages = boto3.client("logs").get_paginator("filter_log_events").paginate(
-            logGroupName=f"/aws/lambda/{STACK}-exchange", startTime=since)
-        lines = [json.loads(event["message"]) for page in pages for event in page["events"]
-                 if event["message"].lstrip().startswith("{")]
-        return collections.Counter(line["outcome"] for line in lines if line.get("action") == "exchange")
+        return collections.Counter(line["outcome"] for line in logs.audits("exchange", since) if line["action"] == "exchange")
 
     def events(self, request_id, function="exchange"):
-        """The log lines of a request, as objects."""
-        logs = boto3.client("logs")
-        for _ in range(40):
-            # Of a group the local AWS gives its first 10,000 events that fit.
-            pages = logs.get_paginator("filter_log_events").paginate(
-                logGroupName=f"/aws/lambda/{STACK}-{function}", filterPattern=f'"{request_id}"')
-            lines = [event["message"] for page in pages for event in page["events"] if request_id in event["message"]]
-            found = [json.loads(line) for line in lines if line.lstrip().startswith("{")]
-            if found:
-                return found
-            time.sleep(0.25)
-        return []
+        """The log lines of a request, as objects, its audit event among them."""
+        logs.awaited(lambda: logs.audits(function, word=request_id), function)
+        return logs.lines(function, word=request_id)
+
+    def audited(self, request_id, function="exchange"):
+        """The audit event of a request: there is one."""
+        [event] = [line for line in self.events(request_id, function) if line["target"] == "audit"]
+        return event

@@ -6,12 +6,11 @@ import signal
 import stat
 import subprocess
 
-import boto3
 import pytest
 
+import logs
 from agents import Agent, free_port
 from secret import Secret, leaked
-from stack import STACK
 from staying import Staying
 from waiting import until
 
@@ -212,8 +211,4 @@ def test_no_log_holds_a_value(cli, memory, stack):
         assert agent.ask("/credentials/deploy", Authorization="wrong").status == 403
         agent.stop()
         assert agent.messages("not refreshed") and agent.messages("changed")
-    pages = boto3.client("logs").get_paginator("filter_log_events").paginate(
-        logGroupName=f"/aws/lambda/{STACK}-exchange", filterPattern=f'"{made.name}"')
-    events = [event["message"] for page in pages for event in page["events"]]
-    assert events, "the broker tells of this secret"
-    assert leaked("".join(events)) == []
+    assert leaked("".join(logs.awaited(lambda: logs.messages("exchange", word=made.name), "exchange"))) == []

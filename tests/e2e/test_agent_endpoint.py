@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -53,7 +54,9 @@ def test_a_client_of_the_secrets_manager_agent_is_answered(agent):
 
 def test_refresh_now_asks_the_broker_first(cli, memory):
     made = Secret()
-    with Agent(cli, memory, items={"db": {"secret": made.name, "file": {"path": "db"}}}, refresh=SLOW) as agent:
+    items = {"db": {"secret": made.name, "file": {"path": "db"}}}
+    with Agent(cli, memory, items=items, refresh=SLOW | {"min_interval": "1s"}) as agent:
+        time.sleep(1.1)
         client, before = Client(agent), made.value
         value = made.put()
         assert client.get_secret(made.name)["SecretString"] == before

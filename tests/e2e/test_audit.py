@@ -12,6 +12,7 @@ import time
 import boto3
 import pytest
 
+import logs
 import spammer
 from stack import STACK
 from waiting import until
@@ -50,8 +51,7 @@ def spam(enrolment, audit):
     made.replay_as_bearer(enrolled.subject, token)
     made.replay_at_the_ca(enrolled.pem, token)
     made.victims, made.nobody, made.enrolled = victims, nobody, enrolled
-    # The log is there some time after the answer.
-    until(lambda: len(read(audit("--since", "1h", "--source", SOURCE, "--format", "json"))) >= 27, what="not all is logged")
+    logs.awaited(lambda: len(read(audit("--since", "1h", "--source", SOURCE, "--format", "json"))) >= 27, "enroll")
     return made
 
 
@@ -113,7 +113,7 @@ def test_top_names_the_spammer_first(spam, enrolment, audit):
     def rows():
         return list(csv.DictReader(io.StringIO(audit(*network, "--top", 5, "--format", "csv"))))
 
-    until(lambda: len(rows()) == 2 and rows()[1]["requests"] == "3")
+    logs.awaited(lambda: len(rows()) == 2 and rows()[1]["requests"] == "3", "enroll")
     first, second = rows()
     assert (first["source"], first["requests"]) == (SOURCE, "23") and second["source"] == OTHER
     assert set(first["actions"].split()) == {"enroll:challenge", "enroll:token"}
@@ -140,16 +140,10 @@ def test_csv_is_read_by_others(spam, audit, separator, character):
     assert {"timestamp", "action", "subject", "outcome", "reason"} <= set(rows[0])
 
 
-def lines_of_the_log():
-    """As `aws logs` gives them."""
-    pages = boto3.client("logs").get_paginator("filter_log_events").paginate(
-        logGroupName=f"/aws/lambda/{STACK}-enroll", startTime=int((time.time() - 3600) * 1000))
-    return [event["message"].rstrip("\n") for page in pages for event in page["events"]]
-
-
 def test_a_file_of_the_same_lines_tells_the_same(spam, audit, tmp_path):
     path = tmp_path / "log"
-    path.write_text("\n".join([*lines_of_the_log(), "START RequestId: 1", "{broken"]) + "\n")
+    messages = logs.messages("enroll", (time.time() - 3600) * 1000)
+    path.write_text("\n".join([*messages, "START RequestId: 1", "{broken"]) + "\n")
     options = ["--source", SOURCE, "--format", "csv"]
     of_file = audit("--file", path, *options)
     assert of_file == audit("--since", "1h", "--function", "enroll", *options)

@@ -53,7 +53,7 @@ def test_of_a_thousand_things_ten_bad_ones_fail_and_both_reports_say_which(facto
         shown = factory.things.send("GET", f"/things/{rows[number]['ThingName']}").content
         assert shown["attributes"] == {"serial": str(number)}
         assert len(shown["certificates"]) == 1 and len(shown["policies"]) == 3
-    [audit] = [line for line in factory.stack.events(headers["x-request-id"], "provision") if line["target"] == "audit"]
+    audit = factory.stack.audited(headers["x-request-id"], "provision")
     count, key, task = audit["detail"].split(", ")
     assert (count, task) == (f"{ROWS} things", f"task {answer['taskId']}") and key.startswith("bulk/label/")
     kept = factory.stack.ledger.get_item(Key={"pk": f"bulk#{key.split('/')[-1]}"})["Item"]

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from certs import Certs, shown
+from executions import handles
 from waiting import until
 
 LIFE = "9s"
@@ -149,6 +150,7 @@ def test_a_daemon_renews_at_two_thirds_of_the_life(certs, short):
 def test_a_daemon_is_asked_to_renew_at_once(certs, folder):
     serial = folder.serial()
     with daemon(certs, folder) as process:
+        until(lambda: handles(process.pid, signal.SIGHUP))
         time.sleep(1)
         assert folder.serial() == serial
         process.send_signal(signal.SIGHUP)
@@ -157,16 +159,18 @@ def test_a_daemon_is_asked_to_renew_at_once(certs, folder):
         assert process.wait(10) == 0
 
 
-def test_a_daemon_outlives_a_ca_that_is_away(certs, enrolment, short):
-    serial = short.serial()
-    with daemon(certs, short) as process:
+def test_a_daemon_outlives_a_ca_that_is_away(certs, enrolment):
+    # Due after 20 seconds, or a little before.
+    folder = certs.enroll(None, "--not-after", "30s")
+    serial = folder.serial()
+    with daemon(certs, folder) as process:
         enrolment.ca.stop()
         try:
-            time.sleep(short.ends() - 2.5)
-            assert process.poll() is None and short.serial() == serial
+            time.sleep(folder.ends() - 8)
+            assert process.poll() is None and folder.serial() == serial
         finally:
             enrolment.ca.start()
-        renewed(short, serial)
+        renewed(folder, serial)
         assert process.poll() is None
 
 

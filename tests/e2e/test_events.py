@@ -77,5 +77,5 @@ def test_a_stranger_cannot_choose_his_address(stack):
     answer = stack.lambda_.invoke(FunctionName=f"{STACK}-exchange", Payload=json.dumps(event).encode())
     request_id = json.loads(answer["Payload"].read())["multiValueHeaders"]["x-request-id"][0]
     assert request_id != "a-chosen-name"
-    [audit] = [line for line in stack.events(request_id) if line["target"] == "audit"]
+    audit = stack.audited(request_id)
     assert (audit["source_ip"], audit["request_id"]) == ("192.0.2.7", request_id)

@@ -69,7 +69,7 @@ def test_refusals_before_the_proof_are_alike_and_their_reason_is_in_the_log_alon
     for name, body in refused_requests(stack):
         status, headers, text = stack.post(body)
         assert (status, text) == (401, REFUSED), name
-        [event] = [line for line in stack.events(headers["x-request-id"]) if line["target"] == "audit"]
+        event = stack.audited(headers["x-request-id"])
         assert (event["action"], event["outcome"], event["source_ip"]) == ("exchange", "refused", "127.0.0.1")
         reasons[name] = event["reason"]
     assert reasons == {
@@ -91,7 +91,7 @@ def test_a_replay_is_refused(stack):
     assert stack.post(body)[0] == 200
     status, headers, text = stack.post(body)
     assert (status, text) == (401, REFUSED)
-    [event] = [line for line in stack.events(headers["x-request-id"]) if line["target"] == "audit"]
+    event = stack.audited(headers["x-request-id"])
     assert event["reason"] == "replayed"
 
 
@@ -100,13 +100,12 @@ def test_a_release_is_recorded_in_ledger_and_log_and_neither_holds_the_value(sta
     body, _ = reference_client.request(manifest, stack.pool(manifest), [SECRET])
     status, headers, _ = stack.post(body)
     assert status == 200
-    [row] = [row for row in stack.ledger.scan()["Items"] if row.get("request_id") == headers["x-request-id"]]
+    event, lines = stack.audited(headers["x-request-id"]), stack.events(headers["x-request-id"])
+    row = stack.ledger.get_item(Key={"pk": f"exchange#web#{event['jti']}"})["Item"]
+    assert row["request_id"] == headers["x-request-id"]
     assert (row["group"], row["wants"], row["policies"], row["wire"]) == ("web", "secret:app/db", "web.cedar#0", "v2")
     assert row["ttl"] > time.time() + 399 * 86400
-    lines = stack.events(headers["x-request-id"])
-    [event] = [line for line in lines if line["target"] == "audit"]
     assert (event["outcome"], event["group"], event["wants"]) == ("granted", "web", "secret:app/db")
-    assert row["pk"] == f"exchange#web#{event['jti']}"
     assert "correct horse" not in json.dumps(lines) + json.dumps(row, default=repr)
 
 

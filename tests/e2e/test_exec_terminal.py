@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 
-from executions import Child, Execution, is_running
+from executions import Child, Execution, handles, is_running
 from test_exec import FILE
 from waiting import until
 
@@ -45,12 +45,6 @@ class Terminal:
 def state(pid):
     """T of a process that is stopped."""
     return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-
-
-def handles(pid, number):
-    """Whether a process has a handler for a signal."""
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("SigCgt:")[1].split()[0], 16) >> (number - 1) & 1
 
 
 def on_a_terminal(run):

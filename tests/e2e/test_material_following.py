@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+import logs
 from agents import Agent
 from command import Cli
 from secret import Secret
@@ -70,7 +71,7 @@ def test_where_its_generation_was_ended_it_pulls_again_by_itself(cli, memory, st
             mirror.pull()
             stack.restart()
             agent.holds("db", made.put())
-            assert stack.outcomes(since)["refused"] >= 1, "it did not know before"
+            logs.awaited(lambda: stack.outcomes(since)["refused"], "exchange")
         until(lambda: generation(cli.folder) == began + 4)
         assert went_well(agent)
         assert agent.metric("countersign_pulls_total") == 3

@@ -12,6 +12,7 @@ from Crypto.PublicKey import RSA
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from joserfc.jwk import RSAKey
 
+import logs
 from privileges import role_of
 from registry import MANIFEST, POOL, ROOT, packed, stand_in, unpacked
 from stack import STACK
@@ -208,10 +209,8 @@ def test_a_rotation_goes_through_where_the_registry_takes_nothing(npm, registry,
     assert {rotated["group"] for rotated in report["rotated"]} == {"web", "batch"}
     [published] = report["published"]
     assert published["package"] == npm.package and published["failed"] and "version" not in published
-    pages = boto3.client("logs").get_paginator("filter_log_events").paginate(
-        logGroupName=f"/aws/lambda/{STACK}-rotate", startTime=since)
-    logged = "".join(event["message"] for page in pages for event in page["events"])
-    assert "not published" in logged and token not in logged + json.dumps(report)
+    logs.awaited(lambda: logs.messages("rotate", since, "not published"), "rotate")
+    assert token not in "".join(logs.messages("rotate", since)) + json.dumps(report)
 
 
 def test_what_a_rotation_could_not_publish_is_made_up_for(npm, registry, stack):

@@ -137,7 +137,7 @@ def test_what_could_not_be_undone_is_said_so_and_is_in_the_ledger(factory, group
     # Who has the key cannot get in, where AWS IoT could be told so.
     if step != "UpdateCertificate":
         assert factory.certificate(identifier)["status"] == "INACTIVE"
-    [audit] = [line for line in factory.stack.events(headers["x-request-id"], "provision") if line["target"] == "audit"]
+    audit = factory.stack.audited(headers["x-request-id"], "provision")
     assert identifier in str(audit) and "not undone" in str(audit)
 
 

@@ -269,7 +269,7 @@ def test_policy_denies(factory, case):
     status, headers, answer = factory.things.provision(made_by, name, order(factory))
     assert status == 403 and set(answer) == {"error"}, answer
     assert_nothing_was_made(factory, name)
-    [audit] = [line for line in factory.stack.events(headers["x-request-id"], "provision") if line["target"] == "audit"]
+    audit = factory.stack.audited(headers["x-request-id"], "provision")
     assert (audit["action"], audit["outcome"]) == ("device:provision", "denied")
 
 

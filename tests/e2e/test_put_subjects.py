@@ -38,7 +38,7 @@ def kept(enrolment):
 
 
 def test_subjects_that_were_put_are_sent_codes(enrolment, put):
-    one, other = (f"put-{secrets.token_hex(4)}" for _ in range(2))
+    one, other = (f"put-{secrets.token_hex(3)}" for _ in range(2))
     addresses = {name: {"webhook": f"telegram:{name}"} for name in (one, other)}
     assert put(one={one: addresses[one]}, other={other: addresses[other]}) == 0
     enrolment.addresses |= addresses

@@ -13,6 +13,7 @@ import pytest
 from joserfc import jwe
 from joserfc.jwk import ECKey, OctKey
 
+import logs
 import one_time_token
 from authority import openssl
 from stack import STACK
@@ -277,7 +278,7 @@ def test_the_leaf_of_an_x5c_provisioner_rotates_and_step_ca_takes_the_new_one(en
             request = enrolment.request(subject)
             certificate = request.keep(enrolment.ca.sign(request.pem, token))
             enrolment.ca.verify(certificate, certificate)
-        events = until(lambda: [line for line in audit_of_rotate() if report["x5c_leaf"]["serial"] in json.dumps(line)])
+        events = logs.awaited(lambda: logs.audits("rotate", word=report["x5c_leaf"]["serial"]), "rotate")
         assert "PRIVATE KEY" not in json.dumps(events)
     finally:
         enrolment.use("jwk")
@@ -291,14 +292,7 @@ def test_that_no_new_leaf_is_made_is_an_event_of_its_own(enrolment):
     try:
         report = enrolment.stack.rotate()
         assert report["new_server_key"] and report["x5c_leaf_failed"] and "x5c_leaf" not in report
-        [event] = until(lambda: [line for line in audit_of_rotate(since) if line["action"] == "rotate:x5c_leaf"])
+        [event] = logs.awaited(lambda: logs.audits("rotate", since, "rotate:x5c_leaf"), "rotate")
         assert (event["outcome"], event["reason"]) == ("failed", report["x5c_leaf_failed"])
     finally:
         enrolment.secrets.put_secret_value(SecretId=name, SecretString=before)
-
-
-def audit_of_rotate(since=0):
-    pages = boto3.client("logs").get_paginator("filter_log_events").paginate(
-        logGroupName=f"/aws/lambda/{STACK}-rotate", filterPattern='"audit"', startTime=int(since))
-    lines = [event["message"] for page in pages for event in page["events"] if event["message"].lstrip().startswith("{")]
-    return [line for line in map(json.loads, lines) if line.get("target") == "audit"]

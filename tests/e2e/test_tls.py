@@ -6,10 +6,8 @@ import functools
 import http.server
 import ipaddress
 import os
-import pathlib
 import socket
 import ssl
-import subprocess
 import threading
 import urllib.parse
 

@@ -38,9 +38,8 @@ def accepted(stack, token, address=None):
 
 
 def audit(stack, headers, action):
-    [event] = [
-        line for line in stack.events(headers["x-request-id"], "token")
-        if line["target"] == "audit" and line["action"] == action]
+    event = stack.audited(headers["x-request-id"], "token")
+    assert event["action"] == action
     return event
 
 
@@ -382,7 +381,7 @@ def test_an_operator_gets_a_token_for_a_network(stack):
     assert accepted(stack, issued["access_token"], "10.0.255.1") and not accepted(stack, issued["access_token"], "10.1.0.1")
     recorded = stack.ledger.get_item(Key={"pk": f"token#{claims['ses']}"})["Item"]
     assert (recorded["subject"], recorded["policies"]) == ("network:nightly", "iam")
-    [event] = [line for line in stack.events(recorded["request_id"], "issue") if line["target"] == "audit"]
+    event = stack.audited(recorded["request_id"], "issue")
     assert (event["action"], event["outcome"], event["subject"]) == ("issue", "granted", "network:nightly")
     order = {"network": "10.0.0.0/16", "seconds": 60}
     for changes, message in (

@@ -52,6 +52,12 @@ def encrypt(key, padded):
     return iv + AES.new(hashlib.sha256(key.encode()).digest(), AES.MODE_CBC, iv).encrypt(padded)
 
 
+def decrypt(key, sealed):
+    """What was enciphered. ValueError where it is not padded."""
+    cipher = AES.new(hashlib.sha256(key.encode()).digest(), AES.MODE_CBC, sealed[:16])
+    return unpad(cipher.decrypt(sealed[16:]), 16)
+
+
 def armour(data):
     return base64.b64encode(data).hex()
 
@@ -80,6 +86,4 @@ def open_answer(text, key):
     """The secret's bytes."""
     answer = json.loads(text)
     assert list(answer) == ["message"]
-    sealed = unarmour(answer["message"])
-    cipher = AES.new(hashlib.sha256(key.encode()).digest(), AES.MODE_CBC, sealed[:16])
-    return unpad(cipher.decrypt(sealed[16:]), 16)
+    return decrypt(key, unarmour(answer["message"]))
