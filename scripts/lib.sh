@@ -39,17 +39,19 @@ need_rust() {
 
 # Makes the tools of local/requirements/NAME.txt, each file in a virtual environment of its own, and puts them on PATH.
 use() {
-  local name file dir
+  local name file dir wanted
   for name in "$@"; do
     file=$root/local/requirements/$name.txt dir=$tools/$name
-    if ! cmp -s "$file" "$dir/installed.txt"; then
+    # A virtual environment works where it was made: not in a checkout that was moved.
+    wanted="# $dir"$'\n'$(<"$file")
+    if [[ ! -e $dir/installed.txt || $(<"$dir/installed.txt") != "$wanted" ]]; then
       python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
         die "Python 3.10 or later with its venv module is missing (Debian: apt install python3-venv)"
       printf 'installing %s into %s\n' "$name" "${dir#"$root"/}"
       rm -rf "$dir"
       python3 -m venv "$dir"
       "$dir/bin/pip" install --quiet --requirement "$file" || die "pip could not install ${file#"$root"/}"
-      cp "$file" "$dir/installed.txt"
+      printf '%s\n' "$wanted" >"$dir/installed.txt"
     fi
     PATH=$dir/bin:$PATH
   done

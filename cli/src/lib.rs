@@ -36,6 +36,8 @@ mod certificate_file;
 mod client;
 #[cfg(test)]
 mod client_tests;
+#[cfg(test)]
+mod closed;
 pub mod config;
 mod console;
 mod credential_process;
@@ -72,8 +74,6 @@ mod tls_error;
 mod token_cache;
 mod token_client;
 mod token_error;
-#[cfg(test)]
-mod written;
 
 pub use access_token::{Claims, Fingerprint, KeySet, Lifetime, Network, NetworkName, Scope, SshKey, TokenRefusal};
 pub use agent::{Agent, AgentKey};

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod broker;
+mod environment;
 
 use std::{
     fs,
@@ -37,22 +38,19 @@ fn configure(folder: &Path, broker: &Broker, items: &str) -> (PathBuf, String) {
         folder.display()
     );
     let path = folder.join("countersign.toml");
-    fs::write(&path, text).unwrap();
+    environment::write(&path, text);
     (path, address)
 }
 
 fn countersign(arguments: &[&str], config: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COUNTERSIGN_")) {
-        command.env_remove(name);
-    }
+    let mut command = environment::countersign();
     command.args(arguments).arg("--config").arg(config).stdin(Stdio::null());
     command
 }
 
 impl Agent {
     fn start(broker: &Broker, items: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = environment::folder();
         let items = items.replace("RAN", folder.path().join("ran").to_str().unwrap());
         let (config, address) = configure(folder.path(), broker, &items);
         let log = fs::File::create(folder.path().join("log")).unwrap();
@@ -206,7 +204,7 @@ fn an_agent_begins_without_the_broker_and_goes_on_without_it() {
 #[test]
 fn once_is_everything_or_nothing() {
     let broker = Broker::start();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = environment::folder();
     let items = "[items.key]\nsecret = \"app/api-key\"\nfile = { path = \"key\" }\n\
                  [items.db]\nsecret = \"app/db\"\nmember = \"password\"\nfile = { path = \"db\" }\n";
     let (config, _) = configure(folder.path(), &broker, items);
@@ -228,7 +226,7 @@ fn once_is_everything_or_nothing() {
 fn what_an_earlier_agent_left_is_deleted_where_nothing_comes() {
     let broker = Broker::start();
     broker.answer(Answer { delay: Duration::from_secs(60), ..Answer::of(503) });
-    let folder = tempfile::tempdir().unwrap();
+    let folder = environment::folder();
     let left = folder.path().join("left");
     fs::write(&left, "old").unwrap();
     let items = format!("[items.key]\nsecret = \"app/api-key\"\nfile = {{ path = \"{}\" }}\n", left.display());
@@ -243,7 +241,7 @@ fn what_an_earlier_agent_left_is_deleted_where_nothing_comes() {
 fn once_ends_where_it_is_asked_to() {
     let broker = Broker::start();
     broker.answer(Answer { delay: Duration::from_secs(30), ..Answer::of(503) });
-    let folder = tempfile::tempdir().unwrap();
+    let folder = environment::folder();
     let (config, _) = configure(folder.path(), &broker, ITEMS);
     let mut process = countersign(&["agent", "--once"], &config).stderr(Stdio::null()).spawn().unwrap();
     let begun = Instant::now();
@@ -258,7 +256,7 @@ fn once_ends_where_it_is_asked_to() {
 #[test]
 fn an_agent_that_is_of_use_to_nobody_does_not_start() {
     let broker = Broker::start();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = environment::folder();
     for (items, message) in [
         (ITEMS.replace("run = [\"/bin/sh\"", "signal = \"HUP\" #"), "no child"),
         (String::new(), "nothing is asked for"),
@@ -270,7 +268,7 @@ fn an_agent_that_is_of_use_to_nobody_does_not_start() {
     }
     let (config, _) = configure(folder.path(), &broker, "[items.key]\nsecret = \"app/api-key\"\n");
     let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.split("[endpoint]").next().unwrap()).unwrap();
+    environment::write(&config, text.split("[endpoint]").next().unwrap());
     let output = countersign(&["agent"], &config).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.status.code(), told.contains("of use to nobody")), (Some(2), true), "{told}");

@@ -2,6 +2,8 @@
 #![cfg(feature = "operator")]
 #![allow(clippy::unwrap_used)]
 
+mod environment;
+
 use std::{
     fs,
     io::{BufWriter, Write as _},
@@ -52,7 +54,7 @@ fn log(folder: &TempDir) -> String {
 }
 
 fn audit(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    let mut command = environment::countersign();
     // Which stack it would be says nothing of a file.
     command.env("COUNTERSIGN_STACK", "other").arg("audit").args(arguments).stdin(Stdio::null());
     let output = command.output().unwrap();
@@ -154,7 +156,7 @@ fn a_log_may_be_larger_than_memory() {
     log.into_inner().unwrap();
     for arguments in ["", "--format csv", "--format json"] {
         let limited = format!("ulimit -d 20000; exec \"$0\" audit --file \"$1\" {arguments} | wc -l");
-        let mut shell = Command::new("bash");
+        let mut shell = environment::command("bash");
         shell.args(["-o", "pipefail", "-c", &limited, env!("CARGO_BIN_EXE_countersign")]).arg(&path);
         let output = shell.output().unwrap();
         assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
@@ -170,8 +172,11 @@ fn a_reader_that_has_enough_is_no_error() {
     let path = folder.path().join("audit.jsonl");
     fs::write(&path, format!("{}\n", event("alice")).repeat(5_000)).unwrap();
     let script = "\"$0\" audit --file \"$1\" | head -1; exit ${PIPESTATUS[0]}";
-    let output =
-        Command::new("bash").args(["-c", script, env!("CARGO_BIN_EXE_countersign")]).arg(&path).output().unwrap();
+    let output = environment::command("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_countersign")])
+        .arg(&path)
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert!(output.status.success());
 }

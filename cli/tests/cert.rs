@@ -3,6 +3,7 @@
 
 mod broker;
 mod ca;
+mod environment;
 mod ssh_agent;
 
 use std::{
@@ -33,7 +34,7 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
-        let (broker, ca, folder) = (Broker::start(), TestCa::start(), tempfile::tempdir().unwrap());
+        let (broker, ca, folder) = (Broker::start(), TestCa::start(), environment::folder());
         broker.serve_ca(ca.json());
         broker.codes.write_into(&folder.path().join("codes"));
         Self { broker, ca, folder }
@@ -52,10 +53,7 @@ impl Machine {
     }
 
     fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COUNTERSIGN_")) {
-            command.env_remove(name);
-        }
+        let mut command = environment::countersign();
         let state = self.path("state");
         command.arg("cert").args(arguments.split(' ')).stdin(Stdio::null()).current_dir(self.folder.path());
         command.env("COUNTERSIGN_URL", &self.broker.url).env("XDG_STATE_HOME", state).env_remove("SSH_AUTH_SOCK");
@@ -321,7 +319,7 @@ fn a_renewal_waits_for_its_time_or_is_forced_and_tells_a_process() {
     assert!(machine.done("renew alice").contains("--force renews now"));
     assert_eq!(serial(), first);
     let mut told = Running(Command::new("sleep").arg("60").spawn().unwrap());
-    fs::write(machine.path("pid"), told.0.id().to_string()).unwrap();
+    environment::write(machine.path("pid"), told.0.id().to_string());
     machine.done("renew alice --force --on-renew signal:USR1 --pid-file pid");
     assert_eq!(told.0.wait().unwrap().signal(), Some(10));
     assert_ne!(serial(), first);

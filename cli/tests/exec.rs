@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod broker;
+mod environment;
 
 use std::{
     fs,
@@ -23,7 +24,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let (broker, folder) = (Broker::start(), tempfile::tempdir().unwrap());
+        let (broker, folder) = (Broker::start(), environment::folder());
         broker.write_material(&folder.path().join("material"));
         Self { broker, folder }
     }
@@ -35,8 +36,9 @@ impl Place {
     /// `countersign exec` with this configuration and these arguments.
     fn exec(&self, config: &str, arguments: &[&str]) -> Command {
         let runtime = self.path("runtime");
-        fs::write(self.path("countersign.toml"), format!("runtime = '{}'\n{config}", runtime.display())).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        let config = format!("runtime = '{}'\n{config}", runtime.display());
+        environment::write(self.path("countersign.toml"), config);
+        let mut command = environment::countersign();
         command.current_dir(self.folder.path()).env("COUNTERSIGN_CONFIG", "countersign.toml");
         command.env("COUNTERSIGN_MATERIAL", self.path("material")).arg("exec").args(arguments).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());

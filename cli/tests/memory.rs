@@ -1,6 +1,8 @@
 //! `countersign` as a process whose memory others may not read.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod environment;
+
 use std::{
     fs,
     net::TcpListener,
@@ -8,7 +10,7 @@ use std::{
         fs::{MetadataExt as _, PermissionsExt as _},
         process::CommandExt as _,
     },
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 use rustix::process::geteuid;
@@ -24,7 +26,7 @@ fn the_memory_of_every_command_is_hidden() {
     let own = folder.path().join("countersign");
     fs::copy(env!("CARGO_BIN_EXE_countersign"), &own).unwrap();
     let origin = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut command = Command::new(own);
+    let mut command = environment::command(own);
     command.args(["pull", "--group", "web", "--from", &format!("http://{}", origin.local_addr().unwrap())]);
     command.arg("--material").arg(folder.path().join("material")).stderr(Stdio::null());
     if geteuid().is_root() {

@@ -4,6 +4,7 @@
 
 mod broker;
 mod ca;
+mod environment;
 
 use std::{
     fs,
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use step::RootFingerprint;
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    let mut command = environment::countersign();
     command.args(["ca", "step", "provisioner"]).args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -36,6 +37,9 @@ fn order(broker: &Broker, url: &str, fingerprint: &RootFingerprint, arguments: &
         ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
         ("AWS_SECRET_ACCESS_KEY", "example"),
         ("AWS_EC2_METADATA_DISABLED", "true"),
+        // By default they are the files of who runs the tests.
+        ("AWS_CONFIG_FILE", "/dev/null"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
     ] {
         command.env(name, value);
     }

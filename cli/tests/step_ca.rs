@@ -18,6 +18,9 @@ use step::{CaUrl, RootFingerprint, SerialNumber};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Long enough for a connection and a request.
+const HASTY: Duration = Duration::from_secs(3);
+
 /// Who asks for a certificate.
 struct Client {
     key: DeviceKey,
@@ -146,8 +149,8 @@ async fn a_signature_is_asked_for_once_where_it_may_have_been_given() {
     let lost = step_ca_error(alice.sign(&client(&ca), ca.token("alice", &[], "1")).await);
     assert!(matches!(lost, StepCaError::Unknown { asked: Asked::Certificate, .. }), "{lost:?}");
     assert_eq!(ca.requests("/1.0/sign").len(), 1);
-    ca.answer("/1.0/sign", Instead::Late(Duration::from_secs(5)));
-    let hasty = client(&ca).timeout(Duration::from_millis(300));
+    ca.answer("/1.0/sign", Instead::Late(Duration::from_secs(60)));
+    let hasty = client(&ca).timeout(HASTY);
     let late = step_ca_error(alice.sign(&hasty, ca.token("alice", &[], "2")).await);
     assert!(matches!(late, StepCaError::Unknown { .. }) && late.exit_code() == 7, "{late:?}");
     ca.answer(
@@ -201,8 +204,8 @@ async fn a_renewal_keeps_key_and_names_and_is_repeated_where_its_answer_is_lost(
     let foreign = Client::new("alice", &[]).enrolled(&other).await;
     let refused = step_ca_error(client(&ca).renew(&foreign, now).await);
     assert!(matches!(refused, StepCaError::CertificateRefused { .. }) && refused.exit_code() == 4, "{refused:?}");
-    ca.answer("/1.0/renew", Instead::Late(Duration::from_secs(5)));
-    let hasty = client(&ca).timeout(Duration::from_millis(300));
+    ca.answer("/1.0/renew", Instead::Late(Duration::from_secs(60)));
+    let hasty = client(&ca).timeout(HASTY);
     assert!(matches!(hasty.renew(&identity, now).await, Err(Error::TimedOut)));
 }
 
@@ -262,9 +265,9 @@ async fn provisioners_are_listed_from_all_pages() {
 #[tokio::test]
 async fn a_ca_that_is_not_there_is_not_reached() {
     let ca = TestCa::start();
-    let (url, root): (CaUrl, _) = (ca.url.clone(), ca.root());
-    drop(ca);
-    let gone = StepCa::new(url, root).timeout(TIMEOUT);
+    // Nobody has this port, while another test may get one that was let go.
+    let nowhere: CaUrl = "https://127.0.0.1:1".parse().unwrap();
+    let gone = StepCa::new(nowhere, ca.root()).timeout(TIMEOUT);
     let alice = Client::new("alice", &[]);
     let refused = step_ca_error(alice.sign(&gone, "a.b.c".into()).await);
     assert!(matches!(refused, StepCaError::Unreachable { tries: 5, .. }), "{refused:?}");

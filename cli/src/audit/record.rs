@@ -146,10 +146,10 @@ pub(super) fn seconds(time: OffsetDateTime) -> String {
 
 #[cfg(test)]
 mod tests {
+    use test_support::Log;
     use web::{Event, Outcome, audit};
 
     use super::*;
-    use crate::written::Written;
 
     const LINE: &str = r#"{"timestamp":"2026-01-02T03:04:05.678901Z","level":"INFO","action":"exchange","outcome":"granted","source_ip":"192.0.2.7","group":"web","wants":"secret:app/db","target":"audit"}"#;
 
@@ -207,9 +207,7 @@ mod tests {
 
     #[test]
     fn every_member_that_the_functions_write_has_a_column() {
-        let written = Written::default();
-        let lines = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).with_span_list(false);
-        let log = lines.with_writer(written.clone()).finish();
+        let log = Log::start();
         let some = Some("x");
         let whole = Event {
             reason: some,
@@ -231,8 +229,8 @@ mod tests {
             channel: some,
             ..Event::new("exchange", Outcome::Granted, "request-1")
         };
-        tracing::subscriber::with_default(log, || audit(&whole));
-        let written = written.text();
+        audit(&whole);
+        let written = log.text();
         let record = event(&written);
         let of_the_log = ["level", "target"];
         let without = record

@@ -10,7 +10,7 @@ use std::{
 use protocol::Want;
 
 use super::*;
-use crate::Error;
+use crate::{Error, closed};
 
 fn file(text: &str) -> Option<ConfigFile> {
     Some(ConfigFile::parse(text, Path::new("/etc/app/countersign.toml")).unwrap())
@@ -299,9 +299,9 @@ fn actions_are_read_and_written_alike() {
 
 #[test]
 fn a_file_that_others_can_write_is_not_read() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = closed::folder();
     let path = folder.path().join("countersign.toml");
-    fs::write(&path, "group = 'web'").unwrap();
+    closed::write(&path, "group = 'web'");
     let read = |mode: u32| {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         ConfigFile::find(Some(&path))
@@ -312,7 +312,7 @@ fn a_file_that_others_can_write_is_not_read() {
         assert!(matches!(*error, Error::OpenToOthers { .. }), "{error:?}");
     }
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    fs::write(&path, " ".repeat(64 * 1024 + 1)).unwrap();
+    closed::write(&path, " ".repeat(64 * 1024 + 1));
     let too_large = ConfigFile::find(Some(&path));
     assert!(matches!(too_large, Err(ConfigError::Unreadable(error)) if matches!(*error, Error::Damaged { .. })));
 }
@@ -327,9 +327,9 @@ fn a_file_that_is_named_must_be_there() {
 
 #[test]
 fn what_is_no_text_is_no_configuration() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = closed::folder();
     let path = folder.path().join("countersign.toml");
-    fs::write(&path, b"group = 'w\xff'").unwrap();
+    closed::write(&path, b"group = 'w\xff'");
     let refused = ConfigFile::read(&path);
     assert!(matches!(refused, Err(ConfigError::Syntax { .. })), "{refused:?}");
 }

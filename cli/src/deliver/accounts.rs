@@ -65,6 +65,7 @@ fn number(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::closed;
 
     fn accounts() -> Accounts {
         Accounts {
@@ -104,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_machine_without_lists_has_numbers() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let accounts = Accounts::read(folder.path()).unwrap();
         assert!(accounts.resolve(&"0:0".parse().unwrap()).is_ok());
         assert!(accounts.resolve(&"root".parse().unwrap()).is_err());

@@ -4,16 +4,16 @@ use std::{
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::Path,
     process::{Command, Stdio},
-    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use protocol::SecretValue;
 use rustix::process::geteuid;
+use test_support::Log;
 
 use super::{fixture::*, *};
 use crate::{
-    Error,
+    Error, closed,
     config::{FileSink, Item, Source},
     deliver::folder::Folder,
     new_file::Ownership,
@@ -210,7 +210,7 @@ fn a_template_that_comes_to_speak_of_what_is_missing_is_written_when_that_comes(
 
 fn with_template(text: &str) -> (Machine, Delivery) {
     let template = tempfile::NamedTempFile::new().unwrap();
-    fs::write(template.path(), text).unwrap();
+    closed::write(template.path(), text);
     let items = vec![item_by_template("db", "conf", template.path()), item("user"), item("api-key"), item("other")];
     let machine = Machine::new(items);
     let delivery = machine.delivery();
@@ -280,9 +280,9 @@ fn a_file_for_another_user_is_his_and_he_gets_to_it() {
     if !geteuid().is_root() {
         return;
     }
-    let etc = tempfile::tempdir().unwrap();
-    fs::write(etc.path().join("passwd"), format!("app:x:{STRANGER}:7::/:\n")).unwrap();
-    fs::write(etc.path().join("group"), "app:x:7777:\n").unwrap();
+    let etc = closed::folder();
+    closed::write(etc.path().join("passwd"), format!("app:x:{STRANGER}:7::/:\n"));
+    closed::write(etc.path().join("group"), "app:x:7777:\n");
     let sink = FileSink { owner: Some("app:app".parse().unwrap()), mode: "0440".parse().unwrap(), ..file("a/db") };
     let machine = Machine::new(vec![Item { file: Some(sink), ..item("db") }, item_in_file("other", "other")]);
     fs::set_permissions(machine.folder.path(), Permissions::from_mode(0o755)).unwrap();
@@ -346,8 +346,8 @@ fn a_file_on_a_disk_is_warned_about_once_and_one_in_memory_is_not() {
     if !Path::new("/dev/shm").is_dir() {
         return;
     }
-    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
-    let disk = tempfile::tempdir_in("/var/tmp").unwrap();
+    let memory = closed::folder_in("/dev/shm");
+    let disk = closed::folder_in("/var/tmp");
     if Folder::open(disk.path(), Ownership::default(), None).unwrap().is_in_memory().unwrap() {
         return;
     }
@@ -355,37 +355,14 @@ fn a_file_on_a_disk_is_warned_about_once_and_one_in_memory_is_not() {
     let machine = Machine::new(vec![item_in_file("a", &paths[0]), item_in_file("b", &paths[1])]);
     machine.comes("a", "hunter2");
     machine.comes("b", "hunter2");
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
-    tracing::subscriber::with_default(subscriber, || {
-        let mut delivery = machine.delivery();
-        for _ in 0..2 {
-            delivery.write(&names(&["a", "b"])).unwrap();
-        }
-        delivery.withdraw_all();
-    });
+    let log = Log::start();
+    let mut delivery = machine.delivery();
+    for _ in 0..2 {
+        delivery.write(&names(&["a", "b"])).unwrap();
+    }
+    delivery.withdraw_all();
     let log = log.text();
     let warnings: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
     assert!(warnings.len() == 1 && warnings[0].contains(paths[1].to_str().unwrap()), "{log}");
     assert!(log.contains("file withdrawn") && !log.contains("hunter"), "{log}");
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -7,6 +7,7 @@ use protocol::{AccessToken, AwsCredentials, Grant, Secret, SecretGrant, SecretVa
 use tempfile::TempDir;
 
 use crate::{
+    closed,
     config::{FileMode, FileSink, Item, ItemName, Source},
     deliver::{Delivery, RuntimeFolder},
     refresh::{Holdings, ItemValue},
@@ -26,7 +27,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn new(items: Vec<Item>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let runtime = RuntimeFolder::new(Some(&folder.path().join("run"))).unwrap();
         let clock = ManualClock::new(NOW);
         Self { folder, runtime, holdings: Holdings::new(items, Arc::new(clock.clone())), clock }
@@ -56,7 +57,7 @@ impl Machine {
     /// A file beside the runtime folder, as a configuration's writer makes it.
     pub(crate) fn given(&self, name: &str, text: &str) -> std::path::PathBuf {
         let path = self.folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
+        closed::write(&path, text);
         path
     }
 

@@ -210,16 +210,21 @@ fn is_mounted(folder: &OwnedFd) -> bool {
 #[cfg(test)]
 mod tests {
     use std::{
-        fs::{self, Permissions},
-        os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, symlink},
+        fs::{self, DirBuilder, Permissions},
+        os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown, lchown, symlink},
         process::{Command, Stdio},
     };
 
     use super::*;
-    use crate::deliver::fixture::STRANGER;
+    use crate::{closed, deliver::fixture::STRANGER};
 
     fn open(path: &Path) -> Result<Folder, DeliveryError> {
         Folder::open(path, Ownership::default(), Some(Mode::RWXU))
+    }
+
+    /// Folders that others cannot write, by whatever umask.
+    fn make(path: &Path) {
+        DirBuilder::new().recursive(true).mode(0o755).create(path).unwrap();
     }
 
     fn set_mode(path: &Path, mode: u32) {
@@ -228,9 +233,9 @@ mod tests {
 
     #[test]
     fn a_folder_that_others_can_write_is_refused_wherever_it_is_on_the_path() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let (outer, inner) = (folder.path().join("outer"), folder.path().join("outer/inner"));
-        fs::create_dir_all(&inner).unwrap();
+        make(&inner);
         for (mode, allowed) in [(0o755, true), (0o777, false), (0o757, false), (0o1777, true), (0o700, true)] {
             set_mode(&outer, mode);
             for path in [&outer, &inner, &inner.join("new")] {
@@ -245,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_group_may_write_where_the_file_is_for_it() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let path = folder.path().join("x");
         fs::create_dir(&path).unwrap();
         set_mode(&path, 0o770);
@@ -267,9 +272,9 @@ mod tests {
         if !geteuid().is_root() {
             return;
         }
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let home = folder.path().join("home");
-        fs::create_dir_all(home.join("mine")).unwrap();
+        make(&home.join("mine"));
         chown(&home, Some(STRANGER), None).unwrap();
         for path in [home.clone(), home.join("mine")] {
             assert!(matches!(open(&path), Err(DeliveryError::OpenToOthers { path }) if path == home));
@@ -282,9 +287,9 @@ mod tests {
 
     #[test]
     fn links_of_this_user_lead_on_and_those_of_others_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let at = |name: &str| folder.path().join(name);
-        fs::create_dir_all(at("real/inner")).unwrap();
+        make(&at("real/inner"));
         symlink("real", at("relative")).unwrap();
         symlink(at("relative/inner"), at("absolute")).unwrap();
         symlink("../relative/./inner", at("real/up")).unwrap();
@@ -314,7 +319,7 @@ mod tests {
 
     #[test]
     fn missing_folders_get_the_mode_whatever_the_umask_is() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let path = folder.path().join("a/b");
         Folder::open(&path, Ownership::default(), Some(Mode::from_raw_mode(0o711))).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
@@ -347,7 +352,7 @@ mod tests {
             }
             return;
         }
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let mounted = |command: &str| {
             let mount = format!("mount -t tmpfs -o mode=0777 none \"${MOUNTED}\" && {command}");
             let mut unshare = Command::new("unshare");

@@ -200,7 +200,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::deliver::fixture::STRANGER;
+    use crate::{closed, deliver::fixture::STRANGER};
 
     fn place(path: &Path) -> PlacedFile {
         PlacedFile::new(path.to_owned(), FileMode::OWNER_READS, Ownership::default()).unwrap()
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_is_no_file_is_neither_opened_nor_replaced_nor_deleted() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let target = folder.path().join("target");
         fs::write(&target, "theirs").unwrap();
         let at = |name| folder.path().join(name);
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_deleted_without_making_its_folder() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         for path in ["a/b/db", "db"] {
             assert!(!place(&folder.path().join(path)).remove().unwrap());
         }
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn another_name_of_the_file_keeps_what_it_had() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let (ours, theirs) = (folder.path().join("db"), folder.path().join("theirs"));
         fs::write(&theirs, "theirs").unwrap();
         fs::hard_link(&theirs, &ours).unwrap();
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_file_whose_mode_or_owner_was_changed_is_made_again() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let path = folder.path().join("db");
         let place = place(&path);
         place.put(b"one").unwrap();
@@ -292,7 +292,7 @@ mod tests {
         if !geteuid().is_root() {
             return;
         }
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         chown(folder.path(), None, Some(STRANGER)).unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o2755)).unwrap();
         let path = folder.path().join("db");
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn readers_find_a_whole_file_and_no_temporary_that_they_could_read() {
-        let folder = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).unwrap();
+        let folder = closed::folder_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" });
         let path = folder.path().join("db");
         let root = geteuid().is_root();
         let place = if root { place_for(&path, "0444", STRANGER, STRANGER) } else { place(&path) };
@@ -346,7 +346,7 @@ mod tests {
         if geteuid().is_root() {
             return;
         }
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let path = folder.path().join("db");
         place(&path).put(b"one").unwrap();
         let error = place_for(&path, "0400", STRANGER, STRANGER).put(b"two").unwrap_err();
@@ -356,7 +356,7 @@ mod tests {
 
     #[test]
     fn what_an_earlier_run_left_is_deleted_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let at = |name: &str| folder.path().join(name);
         let left = ".countersign-0123456789abcdef.new";
         let kept = [

@@ -111,7 +111,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::deliver::fixture::STRANGER;
+    use crate::{closed, deliver::fixture::STRANGER};
 
     fn is_open(made: &Result<RuntimeFolder, Error>) -> bool {
         matches!(made, Err(Error::Delivery(DeliveryError::OpenToOthers { .. })))
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn it_is_made_and_closed_to_others() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let path = folder.path().join("a/run");
         let runtime = RuntimeFolder::new(Some(&path)).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o700);
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn one_that_another_made_first_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         // As /dev/shm is.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o1777)).unwrap();
         let path = folder.path().join("countersign-1000");
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn where_the_default_is_taken_the_hint_names_what_to_configure() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("open")).unwrap();
         fs::set_permissions(at("open"), Permissions::from_mode(0o777)).unwrap();
@@ -171,7 +171,7 @@ mod tests {
                 .unwrap()
         };
         let own = geteuid().as_raw();
-        let session = tempfile::tempdir_in("/dev/shm").unwrap();
+        let session = closed::folder_in("/dev/shm");
         let session = session.path().to_str().unwrap();
         assert_eq!(path(Some(session), own, "/run"), format!("{session}/countersign"));
         assert_eq!(path(Some(session), own + 1, "/run"), format!("/dev/shm/countersign-{}", own + 1), "another user's");

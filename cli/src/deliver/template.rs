@@ -188,6 +188,7 @@ fn to_value(json: serde_json::Value) -> Value {
 mod tests {
     use super::*;
     use crate::{
+        closed,
         config::Source,
         deliver::fixture::{Machine, access_token, credentials, item, name},
     };
@@ -349,7 +350,7 @@ mod tests {
         assert!(Template::read(&path, items).is_ok());
         machine.given("t", &"x".repeat(MAX_TEMPLATE_BYTES + 1));
         assert!(matches!(Template::read(&path, items), Err(DeliveryError::TemplateFile { .. })));
-        std::fs::write(&path, b"\xff").unwrap();
+        closed::write(&path, b"\xff");
         assert!(matches!(Template::read(&path, items), Err(DeliveryError::TemplateNotText { .. })));
         machine.given("t", "x");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();

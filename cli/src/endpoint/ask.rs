@@ -194,6 +194,7 @@ fn parse(answer: &[u8]) -> Option<Reply> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::closed;
 
     #[test]
     fn an_answer_is_whole_or_none() {
@@ -219,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_token_is_one_line_that_may_stand_in_a_header() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let path = folder.path().join("token");
         let missing = token(&path).unwrap_err();
         assert!(matches!(missing, Error::Endpoint(EndpointError::NoToken { .. })), "{missing}");

@@ -1,5 +1,6 @@
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
+use test_support::Log;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -10,10 +11,9 @@ use super::{
     probe,
 };
 use crate::{
-    Error,
+    Error, closed,
     config::{EndpointSettings, Source},
     refresh::Holdings,
-    written::Written,
 };
 
 fn settings(listen: &str) -> EndpointSettings {
@@ -44,7 +44,7 @@ async fn raw(settings: &EndpointSettings, bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn an_agent_gives_what_it_holds_to_who_has_the_token() {
-    let (folder, (holdings, _)) = (tempfile::tempdir().unwrap(), fixture::holdings());
+    let (folder, (holdings, _)) = (closed::folder(), fixture::holdings());
     let token = folder.path().join("token");
     fixture::put(&holdings, "db", fixture::text("app/db", "v", "AWSCURRENT", "AKIAEXAMPLE,key"), u64::MAX);
     let (serving, settings) = serve(&token, &holdings);
@@ -80,7 +80,7 @@ async fn an_agent_gives_what_it_holds_to_who_has_the_token() {
 
 #[tokio::test]
 async fn an_agent_that_has_not_everything_is_alive_and_not_ready() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = closed::folder();
     let token = folder.path().join("token");
     let (_serving, settings) = serve(&token, &Holdings::new(fixture::items(), Arc::new(ports::SystemClock)));
     probe(&settings, Probe::Live).await.unwrap();
@@ -92,7 +92,7 @@ async fn an_agent_that_has_not_everything_is_alive_and_not_ready() {
 
 #[tokio::test]
 async fn others_than_this_machine_are_not_listened_to_unless_it_is_meant() {
-    let (folder, (holdings, _)) = (tempfile::tempdir().unwrap(), fixture::holdings());
+    let (folder, (holdings, _)) = (closed::folder(), fixture::holdings());
     let token = folder.path().join("token");
     for address in ["0.0.0.0:0", "[::]:0", "10.0.0.1:2773", "[::ffff:10.0.0.1]:2773"] {
         let refused = listen(&settings(address), &token, &holdings).unwrap_err();
@@ -108,7 +108,7 @@ async fn others_than_this_machine_are_not_listened_to_unless_it_is_meant() {
 
 #[tokio::test]
 async fn two_agents_do_not_listen_on_one_port() {
-    let (folder, (holdings, _)) = (tempfile::tempdir().unwrap(), fixture::holdings());
+    let (folder, (holdings, _)) = (closed::folder(), fixture::holdings());
     let token = folder.path().join("token");
     let (_serving, settings) = serve(&token, &holdings);
     let before = fs::read(&token).unwrap();
@@ -119,7 +119,7 @@ async fn two_agents_do_not_listen_on_one_port() {
 
 #[tokio::test]
 async fn a_child_is_told_where_sdks_find_it() {
-    let (folder, (holdings, clock)) = (tempfile::tempdir().unwrap(), fixture::holdings());
+    let (folder, (holdings, clock)) = (closed::folder(), fixture::holdings());
     let token = folder.path().join("token");
     let meant = EndpointSettings { allow_remote: true, ..settings("0.0.0.0:0") };
     let endpoint = listen(&meant, &token, &holdings).unwrap();
@@ -139,7 +139,7 @@ async fn a_child_is_told_where_sdks_find_it() {
 
 #[tokio::test]
 async fn an_agent_is_not_ready_before_its_files_are_written() {
-    let (folder, (holdings, _)) = (tempfile::tempdir().unwrap(), fixture::holdings());
+    let (folder, (holdings, _)) = (closed::folder(), fixture::holdings());
     let endpoint = listen(&settings("127.0.0.1:0"), &folder.path().join("token"), &holdings).unwrap();
     let (settings, unwritten) = (settings(&endpoint.address().to_string()), endpoint.unwritten());
     let _serving = endpoint.serve();
@@ -152,11 +152,20 @@ async fn an_agent_is_not_ready_before_its_files_are_written() {
     probe(&settings, Probe::Ready).await.unwrap();
 }
 
+/// A listener on `[::1]` with a port that is free on 127.0.0.1; none where this machine has no such family.
+fn held_on_ipv6() -> Option<(TcpListener, u16)> {
+    TcpListener::bind("[::1]:0").ok()?;
+    let held = (0..100).find_map(|_| {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Some((TcpListener::bind(("::1", port)).ok()?, port))
+    });
+    Some(held.expect("one of a hundred is free on both"))
+}
+
 #[tokio::test]
 async fn nobody_else_listens_where_localhost_may_lead() {
-    let Ok(other) = std::net::TcpListener::bind("[::1]:0") else { return };
-    let (folder, (holdings, _)) = (tempfile::tempdir().unwrap(), fixture::holdings());
-    let port = other.local_addr().unwrap().port();
+    let Some((other, port)) = held_on_ipv6() else { return };
+    let (folder, (holdings, _)) = (closed::folder(), fixture::holdings());
     let ours = settings(&format!("127.0.0.1:{port}"));
     let refused = listen(&ours, &folder.path().join("token"), &holdings).unwrap_err();
     assert!(
@@ -172,7 +181,7 @@ async fn nobody_else_listens_where_localhost_may_lead() {
 
 #[tokio::test]
 async fn a_connection_carries_one_request() {
-    let (folder, (holdings, _)) = (tempfile::tempdir().unwrap(), fixture::holdings());
+    let (folder, (holdings, _)) = (closed::folder(), fixture::holdings());
     let (_serving, settings) = serve(&folder.path().join("token"), &holdings);
     let request = format!("GET /health HTTP/1.1\r\nHost: {}\r\n\r\n", settings.listen);
     let answer = raw(&settings, request.repeat(2).as_bytes()).await;
@@ -183,7 +192,7 @@ async fn a_connection_carries_one_request() {
 
 #[tokio::test]
 async fn a_large_head_a_body_and_no_http_are_refused() {
-    let (folder, (holdings, _)) = (tempfile::tempdir().unwrap(), fixture::holdings());
+    let (folder, (holdings, _)) = (closed::folder(), fixture::holdings());
     let (_serving, settings) = serve(&folder.path().join("token"), &holdings);
     let begin = format!("GET /health HTTP/1.1\r\nHost: {}\r\n", settings.listen);
     let large = raw(&settings, format!("{begin}A: {}\r\n\r\n", "a".repeat(20_000)).as_bytes()).await;
@@ -204,7 +213,7 @@ async fn a_large_head_a_body_and_no_http_are_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn who_is_slow_is_hung_up_on_and_others_get_their_turn() {
-    let (folder, (holdings, _)) = (tempfile::tempdir().unwrap(), fixture::holdings());
+    let (folder, (holdings, _)) = (closed::folder(), fixture::holdings());
     let (_serving, settings) = serve(&folder.path().join("token"), &holdings);
     let start = tokio::time::Instant::now();
     let mut slow = Vec::new();
@@ -227,12 +236,8 @@ async fn who_is_slow_is_hung_up_on_and_others_get_their_turn() {
 
 #[tokio::test]
 async fn neither_a_token_nor_a_query_nor_a_value_is_logged_or_shown() {
-    let written = Written::default();
-    let log = || tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
-    let _default = tracing::subscriber::set_default(log().with_writer(written.clone()).finish());
-    // While there is one log alone, what another thread's test says first is taken for what nobody listens to.
-    let _other = tracing::Dispatch::new(log().with_writer(std::io::sink).finish());
-    let (folder, (holdings, _)) = (tempfile::tempdir().unwrap(), fixture::holdings());
+    let log = Log::start();
+    let (folder, (holdings, _)) = (closed::folder(), fixture::holdings());
     let token_file = folder.path().join("token");
     fixture::put(&holdings, "db", fixture::text("app/db", "v", "AWSCURRENT", "AKIAEXAMPLE,key-of-the-tests"), u64::MAX);
     let endpoint = listen(&settings("127.0.0.1:0"), &token_file, &holdings).unwrap();
@@ -250,7 +255,7 @@ async fn neither_a_token_nor_a_query_nor_a_value_is_logged_or_shown() {
     );
     assert!(raw(&settings, forged.as_bytes()).await.starts_with("HTTP/1.1 403 "));
     drop(serving);
-    let log = written.text();
+    let log = log.text();
     assert!(log.contains("the endpoint refused a request"), "{log}");
     assert!(log.contains("the endpoint answered"), "{log}");
     for secret in [

@@ -70,11 +70,11 @@ mod tests {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
-    use crate::deliver::DeliveryError;
+    use crate::{closed, deliver::DeliveryError};
 
     #[test]
     fn the_file_holds_the_token_alone_and_its_owner_alone_reads_it() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let path = folder.path().join("token");
         let file = TokenFile::write(path.clone(), &SystemRandom).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o400);
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn each_start_has_its_own_token_and_none_deletes_anothers() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let path = folder.path().join("token");
         let first = TokenFile::write(path.clone(), &SystemRandom).unwrap();
         let second = TokenFile::write(path.clone(), &SystemRandom).unwrap();
@@ -103,14 +103,14 @@ mod tests {
 
     #[test]
     fn a_token_is_not_shown() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let file = TokenFile::write(folder.path().join("token"), &SystemRandom).unwrap();
         assert!(!format!("{file:?}").contains(file.token().expose()));
     }
 
     #[test]
     fn it_goes_nowhere_else_than_an_items_file_would() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let write = |name: &str| TokenFile::write(folder.path().join(name), &SystemRandom);
         fs::write(folder.path().join("theirs"), "theirs").unwrap();
         symlink(folder.path().join("theirs"), folder.path().join("link")).unwrap();
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_pipe_in_its_place_does_not_hold_up_the_end() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let path = folder.path().join("token");
         let file = TokenFile::write(path.clone(), &SystemRandom).unwrap();
         fs::remove_file(&path).unwrap();

@@ -85,6 +85,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::closed;
 
     #[test]
     fn it_is_a_command_or_a_signal() {
@@ -113,26 +114,26 @@ mod tests {
 
     #[test]
     fn a_process_is_signalled_by_its_id_or_by_its_file() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let path = folder.path().join("pid");
         let sleeper = || Command::new("sleep").arg("60").spawn().unwrap();
         let (mut first, mut second) = (sleeper(), sleeper());
         Receiver::Process(first.id()).send(Signal::Usr1).unwrap();
-        fs::write(&path, format!("{}\n", second.id())).unwrap();
+        closed::write(&path, format!("{}\n", second.id()));
         Receiver::File(path.clone()).send(Signal::Usr2).unwrap();
         assert_eq!(first.wait().unwrap().signal(), Some(10));
         assert_eq!(second.wait().unwrap().signal(), Some(12));
         for text in ["", "0", "-1", "a", "99999999999"] {
-            fs::write(&path, text).unwrap();
+            closed::write(&path, text);
             assert!(Receiver::File(path.clone()).send(Signal::Hup).is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_file_that_others_may_write_or_that_never_ends_names_no_process() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed::folder();
         let (path, pipe) = (folder.path().join("pid"), folder.path().join("pipe"));
-        fs::write(&path, std::process::id().to_string()).unwrap();
+        closed::write(&path, std::process::id().to_string());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         let refused = Receiver::File(path).send(Signal::Hup);
         assert!(matches!(refused, Err(Error::OpenToOthers { .. })), "{refused:?}");

@@ -5,7 +5,7 @@
 
 use std::{
     env, fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio, exit},
@@ -25,6 +25,7 @@ use tempfile::TempDir;
 use tokio::{runtime::Builder, sync::mpsc};
 
 use crate::{
+    closed,
     config::{AtUseBy, ChildSettings, FileMode, FileSink, Inherit, Item, OnChange, Source},
     deliver::{Delivery, RuntimeFolder},
     endpoint::Unwritten,
@@ -35,6 +36,9 @@ use crate::{
 const VARIABLE: &str = "SUPERVISOR_STUB";
 const NAME: &str = "supervise::stub::stub";
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The line that is answered once the supervisor has taken what was told before.
+const SETTLE: &str = "settle";
 
 /// What a stub is to be. It works in a folder of its own, so that names of files in commands are short.
 #[derive(Clone, Serialize, Deserialize)]
@@ -93,7 +97,7 @@ impl StubItem {
     fn item(&self, folder: &Path) -> Item {
         let template = self.template.as_ref().map(|text| {
             let path = folder.join(format!("{}.j2", self.name));
-            fs::write(&path, text).unwrap();
+            closed::write(&path, text);
             path
         });
         let sink = |name: &String| FileSink {
@@ -140,17 +144,36 @@ impl Order {
 
     /// Starts it by a command before its own: a shell that prepares it, or `unshare`.
     pub(crate) fn start_by(self, before: &[&str]) -> Stub {
-        let folder = tempfile::tempdir().unwrap();
-        let events = UnixListener::bind(folder.path().join("events")).unwrap();
+        let folder = closed::folder();
+        let listener = UnixListener::bind(folder.path().join("events")).unwrap();
         let own = env::current_exe().unwrap();
         let own = own.to_str().unwrap();
         let mut words = before.iter().copied().chain([own, NAME, "--exact", "--nocapture"]);
         let mut command = Command::new(words.next().unwrap());
         command.args(words).env(VARIABLE, serde_json::to_string(&self).unwrap());
         command.current_dir(folder.path());
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        let (events, _) = events.accept().unwrap();
+        let mut process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let events = connection(&listener, &mut process);
+        events.set_read_timeout(Some(PATIENCE)).unwrap();
         Stub { process, events, folder }
+    }
+}
+
+/// The connection of the process that was started.
+fn connection(listener: &UnixListener, process: &mut Child) -> UnixStream {
+    listener.set_nonblocking(true).unwrap();
+    let begun = Instant::now();
+    loop {
+        // Looked at first: one that has ended may have connected before.
+        let ended = process.try_wait().unwrap();
+        if let Ok((events, _)) = listener.accept() {
+            return events;
+        }
+        if ended.is_some() || begun.elapsed() > PATIENCE {
+            let _ = process.kill();
+            panic!("the stub did not connect; it ended: {ended:?}");
+        }
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -169,8 +192,11 @@ impl Stub {
         self.events.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 
-    /// Waits until the supervisor has done what there was to do. Nothing tells a test that nothing happens: it gives it time.
-    pub(crate) fn settle(&self) {
+    /// Waits until the supervisor has done what there was to do: it has taken all that it was told. Nothing tells a test that nothing
+    /// happens then: it gives it time.
+    pub(crate) fn settle(&mut self) {
+        self.tell(SETTLE);
+        self.events.read_exact(&mut [0]).unwrap();
         thread::sleep(Duration::from_millis(200));
     }
 
@@ -316,8 +342,15 @@ async fn act(order: Order) -> Result<u8, crate::Error> {
 fn feed(lines: UnixStream, holdings: Holdings) -> mpsc::Receiver<Event> {
     let (sender, receiver) = mpsc::channel(16);
     thread::spawn(move || {
-        for line in BufReader::new(lines).lines() {
+        for line in BufReader::new(&lines).lines() {
             let line = line.unwrap();
+            if line == SETTLE {
+                while sender.capacity() < sender.max_capacity() && !sender.is_closed() {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                (&lines).write_all(b".").unwrap();
+                continue;
+            }
             let words: Vec<&str> = line.split(' ').collect();
             let names = vec![words[1].parse().unwrap()];
             let event = if let Some(value) = words.get(2) {

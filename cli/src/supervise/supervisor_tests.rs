@@ -1,4 +1,6 @@
-use rustix::process::{Signal, geteuid};
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
 
 use crate::supervise::stub::{Mode, Order, StubItem, eventually};
 
@@ -134,15 +136,19 @@ fn orphans_that_end_are_waited_for() {
 
 #[test]
 fn as_the_first_process_of_a_container_it_waits_for_orphans_and_passes_signals_on() {
-    if !geteuid().is_root() {
+    let unshare = ["unshare", "--pid", "--fork", "--mount-proc"];
+    // Root in a container may not.
+    let mut probe = Command::new(unshare[0]);
+    probe.args(&unshare[1..]).arg("true").stderr(Stdio::null());
+    if !probe.status().is_ok_and(|status| status.success()) {
         #[expect(clippy::print_stderr, reason = "who reads the tests' output is to know")]
         {
-            eprintln!("not tried as PID 1: that needs root");
+            eprintln!("not tried as PID 1: this user may make no namespace");
         }
         return;
     }
     let script = format!("{ORPHANS}; trap 'exit 5' TERM; kill -TERM 1; while :; do sleep 0.02; done");
-    let mut stub = Order::sh(&script).start_by(&["unshare", "--pid", "--fork", "--mount-proc"]);
+    let mut stub = Order::sh(&script).start_by(&unshare);
     assert_eq!(stub.code(), 5);
     assert_eq!(stub.read("adopted"), "PPid:\t1\n");
     assert_eq!(zombies(&stub.read("stats"), 1), 0);

@@ -162,10 +162,10 @@ fn openssl_reads_the_names_that_a_request_asks_for() {
         let key = DeviceKey::generate(kind).unwrap();
         let request = key.csr_with_alt_names(&subject("web.example.com"), &asked).unwrap();
         openssl.write("request.pem", &request.to_pem());
-        let text = openssl.run("req -in request.pem -noout -text -verify");
+        let text = openssl.run("req -in request.pem -noout -text -verify -nameopt RFC2253");
         let expected = "X509v3 Subject Alternative Name: \n                    DNS:web.example.com, IP Address:192.0.2.1, \
                         IP Address:2001:DB8:0:0:0:0:0:1, email:alice@example.com, URI:spiffe://example.com/web\n";
-        assert!(text.contains(expected) && text.contains("Subject: CN = web.example.com\n"), "{text}");
+        assert!(text.contains(expected) && text.contains("Subject: CN=web.example.com\n"), "{text}");
         assert_eq!(openssl.run("req -in request.pem -noout -pubkey"), key.public_key().to_pem());
         openssl.run("req -in request.pem -outform DER -out request.der");
         let digest = openssl.run("dgst -sha256 -r request.der");

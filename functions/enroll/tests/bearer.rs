@@ -7,8 +7,8 @@ use axum::{
     body::Body,
     http::{Method, Request, StatusCode, header},
 };
-use function_tests::{Answered, MALFORMED, REFUSED};
 use serde_json::{Value, json};
+use test_support::{Answered, MALFORMED, REFUSED};
 use world::{ADDRESS, NOW, Settings, World, granted};
 
 async fn enrol(world: &World, token: &str, body: &Value) -> Answered {

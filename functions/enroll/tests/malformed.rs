@@ -7,8 +7,8 @@ use axum::{
     body::Body,
     http::{Method, Request, StatusCode, header},
 };
-use function_tests::MALFORMED;
 use serde_json::{Value, json};
+use test_support::MALFORMED;
 use world::{ADDRESS, World};
 
 const CHALLENGE: &str = "/v2/enroll/challenge";

@@ -7,8 +7,8 @@ use axum::{
     body::Body,
     http::{Method, Request, StatusCode, header},
 };
-use function_tests::Answered;
 use serde_json::{Value, json};
+use test_support::Answered;
 use world::{ADDRESS, Settings, World, claims, minutes, other_than};
 
 const MALFORMED: &str = "Error, the request is not one that this route takes";

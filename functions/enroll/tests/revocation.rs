@@ -4,9 +4,9 @@
 mod world;
 
 use axum::http::StatusCode;
-use function_tests::{Answered, MALFORMED, REFUSED};
 use pki::Certificate;
 use serde_json::{Value, json};
+use test_support::{Answered, MALFORMED, REFUSED};
 use world::{
     ADDRESS, World,
     ca::{StepCa, forged},

@@ -8,10 +8,10 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use fixture::{NOW, VALUE, World, role, secret};
-use function_tests::Answered;
 use ports::memory::{Failing, MEMORY_CREDENTIALS_END};
 use protocol::{CsrDigest, Denial, DenialCode, EnrollmentToken, Grant, PendingAnswer, SecretValue, Want};
 use step::{Ca, JwkKey};
+use test_support::Answered;
 
 const FINGERPRINT: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 

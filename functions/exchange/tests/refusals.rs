@@ -7,9 +7,9 @@ use std::fs;
 
 use axum::http::{Method, StatusCode};
 use fixture::{World, enrol, secret, vectors};
-use function_tests::Answered;
 use ports::memory::Failing;
 use protocol::{Manifest, Pool, Request, SealedRequest, ServerKey, SystemRandom};
+use test_support::Answered;
 
 const REFUSED: &str = r#"{"type":"urn:countersign:problem:refused","title":"the request was refused","status":401}"#;
 

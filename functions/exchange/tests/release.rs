@@ -8,9 +8,9 @@ use std::time::Duration;
 use access_token::{KeySet, TokenRefusal, verify};
 use axum::http::{Method, StatusCode};
 use fixture::{NOW, VALUE, World, role, secret};
-use function_tests::Answered;
 use ports::memory::{Failing, MEMORY_CREDENTIALS_END};
 use protocol::{Denial, DenialCode, Grant, SecretGrant, TokenType, Want};
+use test_support::Answered;
 
 #[tokio::test]
 async fn what_policy_allows_is_released_for_the_caller_alone() {

@@ -11,9 +11,9 @@ use fixture::{
     KEY_SECRET, VALUE, World,
     v1::{INTERVALS, V1Client, body, padded, parts},
 };
-use function_tests::Answered;
 use ports::memory::Failing;
 use protocol::{KeySize, Manifest, Pool, PoolEntry, SecretValue, ServerKey, SystemRandom, V1_REFUSAL};
+use test_support::Answered;
 
 async fn post(world: &World, body: impl Into<axum::body::Body>) -> Answered {
     world.send(Method::POST, "/verify", Some("application/json"), body).await

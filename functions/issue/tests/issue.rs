@@ -4,12 +4,12 @@
 use std::{fs, path::Path};
 
 use access_token::{KeySet, SigningKey, TokenRefusal, verify};
-use function_tests::Log;
 use issue::{IssueError, Order, issue};
 use issuer::{Config, Issuer, PublishedKeys};
 use ports::memory::{Failing, FaultSwitch, ManualClock, MemoryLedger, MemoryObjects, MemorySecrets};
 use protocol::{SecretValue, SystemRandom};
 use serde_json::{Value, json};
+use test_support::Log;
 
 const NOW: u64 = 1_800_000_000;
 const KEY_SECRET: &str = "countersign/token-key";

@@ -6,9 +6,9 @@ mod world;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use function_tests::Answered;
 use ports::{Ledger as _, Row, memory::Failing};
 use serde_json::json;
+use test_support::Answered;
 use world::{ThingEntry, Trouble, World, arn, foreign_certificate};
 
 const TROUBLES: [Trouble; 3] =

@@ -6,9 +6,9 @@ mod world;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use function_tests::Answered;
 use ports::memory::Failing;
 use serde_json::{Value, json};
+use test_support::Answered;
 use world::{Trouble, World, foreign_certificate};
 
 const WAYS: [&str; 6] = ["own", "own_by_id", "aws", "given", "private", "private_alone"];

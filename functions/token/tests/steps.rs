@@ -8,11 +8,11 @@ use std::{collections::BTreeSet, time::Duration};
 use access_token::pkce::CodeVerifier;
 use axum::http::StatusCode;
 use fixture::{Attempt, ClientKey, KEY_SECRET, NOW, World};
-use function_tests::{Answered, REFUSED};
 use issuer::{PUBLISHED_BEFORE_SIGNING, PublishedKeys};
 use ports::memory::{Failing, FaultSwitch};
 use protocol::{Secret, SecretValue, SystemRandom};
 use serde_json::{Value, json};
+use test_support::{Answered, REFUSED};
 
 const SLOW: Failing = Failing::Slow(Duration::from_secs(60));
 

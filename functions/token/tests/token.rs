@@ -11,10 +11,10 @@ use axum::{
     http::{Request, StatusCode},
 };
 use fixture::{KEY_SECRET, World};
-use function_tests::{MALFORMED, REFUSED};
 use issuer::{PUBLISHED_BEFORE_SIGNING, PublishedKeys};
 use ports::memory::{Failing, FaultSwitch};
 use protocol::{SecretValue, SystemRandom};
+use test_support::{MALFORMED, REFUSED};
 use web::Bearer;
 
 const fn refused(reason: &str) -> [&str; 3] {

@@ -14,12 +14,12 @@ use axum::{
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use enroll::{Adapters, Config, Ports, Service, router};
-use function_tests::{Answered, Log, ask};
 use issuer::PublishedKeys;
 use ports::memory::{ManualClock, MemoryMail, MemoryObjects, MemorySecrets, MemorySms, MemoryWebhook};
 use protocol::{Secret, SecretValue};
 use serde_json::{Value, json};
 use step::{JwkKey, RegistrarConfig};
+use test_support::{Answered, Log, ask};
 
 use self::{ca::StepCa, ledger::Verbs};
 

@@ -25,7 +25,6 @@ use axum::{
     http::{Method, Request, StatusCode, header},
 };
 pub use faults::{Faults, Trouble};
-use function_tests::{Answered, Log, ask};
 pub use memory_iot::{CertificateEntry, MemoryIot, ThingEntry, arn};
 use memory_ports::{MemoryPrivateCas, MemorySecureParameters, NotedLedger};
 use pki::{Authority, Certificate, Csr, DeviceKey, KeyKind, Subject, SubjectFields, new_root};
@@ -36,6 +35,7 @@ use ports::{
 use protocol::SystemRandom;
 use provision::{Adapters, Config, Ports, PrivateCaAlias, Service, router};
 use serde_json::{Value, json};
+use test_support::{Answered, Log, ask};
 use web::Bearer;
 
 pub const NOW: u64 = 1_800_000_000;

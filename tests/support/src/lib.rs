@@ -1,4 +1,4 @@
-//! What tests of the functions share: a router that is asked ([`ask`]), and the log that it leaves ([`Log`]).
+//! What Rust tests of several crates share: a router that is asked ([`ask`]), and the log of a thread ([`Log`]).
 //!
 //! Nothing that is deployed links this crate. Whatever a test did not expect here is a panic.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "for tests alone")]
