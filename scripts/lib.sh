@@ -8,7 +8,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 SAM_CLI_TELEMETRY=0
 # The client believes no file that others may write.
 umask g-w,o-w
 # What listens on this machine is asked for through no proxy.
-NO_PROXY=127.0.0.1,localhost,.localhost${NO_PROXY:+,$NO_PROXY}${no_proxy:+,$no_proxy}
+NO_PROXY=${NO_PROXY:-${no_proxy:-}}
+[[ $NO_PROXY == 127.0.0.1,localhost,.localhost* ]] || NO_PROXY=127.0.0.1,localhost,.localhost${NO_PROXY:+,$NO_PROXY}
 export NO_PROXY no_proxy=$NO_PROXY
 # The AWS CLI, boto3 and SAM know the second name alone.
 [[ -z ${AWS_REGION:-} ]] || export AWS_DEFAULT_REGION=$AWS_REGION

@@ -63,8 +63,7 @@ impl CaRegistration {
     /// Safe to repeat.
     ///
     /// # Errors
-    /// [`CaError::ParameterTaken`], [`CaError::Aws`], [`CaError::ForeignId`],
-    /// [`Error::TimedOut`].
+    /// [`CaError::ParameterTaken`], [`CaError::Aws`], [`CaError::ForeignId`], [`Error::TimedOut`].
     pub async fn run(&self, timeout: Duration) -> Result<RegisteredNow, Error> {
         let register = async { self.run_by(&CaRegistry::new(&Connection::from_environment().await)).await };
         Ok(tokio::time::timeout(timeout, register).await.map_err(|_| Error::TimedOut)??)

@@ -33,7 +33,7 @@ def awaited(look, function, within=20):
     """What `look` gives once it is true: what looks for lines of this function.
 
     The local AWS takes lines when an invocation ends, and waits for them but a moment: what comes later it takes with the next one
-    of the same process. So after a second there are more, with an event that no function takes.
+    of the same process. So after a second the function is invoked again and again, with an event that none takes.
     """
     began = time.monotonic()
     while not (found := look()):

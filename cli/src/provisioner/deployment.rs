@@ -88,8 +88,8 @@ impl<O: ReadObject + WriteObject, S: ReadSecret + AppendSecret + FindSecret> Dep
     /// Stores the key, then which CA it is for, with what the CA knows the key as.
     ///
     /// # Errors
-    /// [`ProvisionerError::Changed`], [`ProvisionerError::Aws`]. Where the key is stored and the CA
-    /// is not, the key before signs on, if there is one; to repeat helps.
+    /// [`ProvisionerError::Changed`], [`ProvisionerError::NoSecret`], [`ProvisionerError::Aws`]. Where the key is stored and the CA is
+    /// not, the key before signs on, if there is one; to repeat helps.
     pub async fn store(&self, key: &NewKey, ca: &Ca, found: Found) -> Result<(), ProvisionerError> {
         for (name, value) in key.secrets() {
             let secret = self.secret(name);
